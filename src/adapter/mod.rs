@@ -1,0 +1,1 @@
+//! Few-shot methods on features, one a file, behind one trait.

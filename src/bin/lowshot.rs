@@ -1,0 +1,3 @@
+//! The `lowshot` command: a thin shell over [`lowshot::cli`].
+
+fn main() {}

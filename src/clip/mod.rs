@@ -1,0 +1,3 @@
+//! CLIP, tensors only: configuration, image towers, text tower, tokenizer, preprocessing.
+
+pub mod kernels;

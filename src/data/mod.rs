@@ -1,0 +1,1 @@
+//! Data sets, splits, few-shot lists and the sampler: bytes in, structures out.

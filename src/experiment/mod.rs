@@ -1,0 +1,1 @@
+//! Plan, run, result: what the command line does for researchers.

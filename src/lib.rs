@@ -1,0 +1,32 @@
+//! **lowshot** teaches CLIP a person's own classes from a handful of photos.
+//!
+//! Three thin shells (the command line, the page, the tests) stand over one core:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`clip`] | the backbone: image and text towers, tokenizer, preprocessing |
+//! | [`adapter`] | one few-shot method a file, behind one trait |
+//! | [`train`] | objective, schedule, optimiser steps, metrics |
+//! | [`data`] | data sets, splits, few-shot lists, sampler |
+//! | [`weights`] | safetensors in and out, key names, the adapter file |
+//! | [`session`] | classes + shots + backbone + adapter, held together |
+//! | [`platform`] | what differs between a machine and a browser |
+//!
+//! With the feature `native` there are also the experiment runner and the command line. ARCHITECTURE.md says which
+//! module may know what.
+
+pub mod adapter;
+pub mod clip;
+pub mod data;
+pub mod error;
+pub mod platform;
+pub mod session;
+pub mod train;
+pub mod weights;
+
+#[cfg(feature = "native")]
+pub mod cli;
+#[cfg(feature = "native")]
+pub mod experiment;
+
+pub use error::{Error, Result};

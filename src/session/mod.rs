@@ -1,0 +1,1 @@
+//! Classes, shots, backbone and adapter, held together.

@@ -1,0 +1,1 @@
+//! Objective, schedule, optimiser steps and metrics.

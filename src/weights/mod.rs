@@ -1,0 +1,1 @@
+//! Safetensors in and out, key names of each layout, the adapter file.
