@@ -1,3 +1,7 @@
 //! The `lowshot` command: a thin shell over [`lowshot::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lowshot::cli::main(std::env::args_os())
+}

@@ -1,3 +1,22 @@
 //! CLIP, tensors only: configuration, image towers, text tower, tokenizer, preprocessing.
+//!
+//! Radford et al., *Learning Transferable Visual Models From Natural Language Supervision* (2021). Nothing here opens a
+//! file: weights come through [`Parameters`], images and text as tensors.
 
+pub mod config;
 pub mod kernels;
+pub mod layers;
+pub mod model;
+pub mod parameters;
+pub mod preprocess;
+pub mod resnet;
+pub mod text;
+pub mod tokenizer;
+pub mod vision;
+
+pub use config::ClipConfig;
+pub use kernels::ClipBackend;
+pub use model::Clip;
+pub use parameters::Parameters;
+pub use preprocess::Preprocess;
+pub use tokenizer::Tokenizer;

@@ -1,1 +1,61 @@
-//! Plan, run, result: what the command line does for researchers.
+//! What researchers run: a plan, the run folder it fills, its result.
+
+pub mod dataset;
+pub mod features;
+pub mod plan;
+pub mod result;
+pub mod run;
+pub mod workbench;
+
+use serde::Serialize;
+
+use crate::train::Step;
+
+/// What happens while something runs; the same stream feeds the progress bar and `events.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Something that the user should know.
+    Note {
+        /// One line.
+        text: String,
+    },
+    /// So much of something is done.
+    Progress {
+        /// Of what.
+        what: &'static str,
+        /// Done so far.
+        done: usize,
+        /// Of so many.
+        total: usize,
+    },
+    /// Features were come by.
+    Features {
+        /// Of which images.
+        what: &'static str,
+        /// How.
+        #[serde(flatten)]
+        source: features::Source,
+    },
+    /// A training step.
+    Step(Step),
+}
+
+impl Event {
+    /// A note.
+    pub fn note(text: impl Into<String>) -> Self {
+        Self::Note { text: text.into() }
+    }
+}
+
+/// Whoever wants to know.
+pub trait Observer {
+    /// Called for each event, on the thread that computes.
+    fn observe(&mut self, event: &Event);
+}
+
+impl<F: FnMut(&Event)> Observer for F {
+    fn observe(&mut self, event: &Event) {
+        self(event);
+    }
+}

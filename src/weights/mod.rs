@@ -1,1 +1,16 @@
-//! Safetensors in and out, key names of each layout, the adapter file.
+//! Safetensors in and out: checkpoints of every layout, the adapter file.
+//!
+//! Weights cross a boundary only as safetensors, and nothing unpickles. Everything here works on bytes; files are found
+//! and mapped by [`crate::platform`].
+
+pub mod adapter_file;
+pub mod checkpoint;
+pub mod config;
+pub mod files;
+pub mod names;
+pub mod tensors;
+
+pub use adapter_file::{AdapterFile, AdapterInfo};
+pub use checkpoint::Checkpoint;
+pub use files::{Blob, ModelFiles};
+pub use tensors::TensorFile;

@@ -1,0 +1,139 @@
+//! `lowshot doctor`: what this binary and this machine can do, checked rather than assumed.
+
+use std::time::Instant;
+
+use burn::tensor::{Distribution, Tensor};
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    device::{Device, Task},
+    table,
+};
+use crate::{
+    Error, Result,
+    clip::{ClipBackend, kernels::{Activation, portable}},
+    platform::{models::demo_files, native},
+    session::Backbone,
+    train,
+};
+
+/// Check devices, kernels, the cache and the model inside the package.
+#[derive(Args)]
+pub struct Doctor {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    /// Runs the command; fails when a check fails.
+    pub fn run(self) -> Result<()> {
+        let devices = [
+            ("cpu", Ok(Device::Cpu)),
+            (
+                "candle",
+                if cfg!(feature = "candle") {
+                    Ok(Device::Candle)
+                } else {
+                    Err("not compiled in (build with --features candle)")
+                },
+            ),
+            ("cuda", Err("not in this version")),
+            ("wgpu", Err("not in this version")),
+        ];
+        let mut checks = Vec::new();
+        let mut failed = false;
+        for (name, device) in devices {
+            match device.map(|device| device.run(SelfTest)) {
+                Ok(Ok(speed)) => checks.push((name, "works", speed)),
+                Ok(Err(error)) => {
+                    failed = true;
+                    checks.push((name, "FAILS", error.to_string()));
+                }
+                Err(reason) => checks.push((name, "absent", reason.to_owned())),
+            }
+        }
+        let threads = rayon::current_num_threads();
+        checks.push(("threads", "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
+        checks.push(("processor", "", processor().join(" ")));
+        match native::cache_folder().and_then(|folder| {
+            let probe = folder.join("probe");
+            native::write(&probe, b"lowshot")?;
+            std::fs::remove_file(&probe).map_err(|source| Error::write(&probe, source))?;
+            Ok(folder)
+        }) {
+            Ok(folder) => checks.push(("cache", "works", folder.display().to_string())),
+            Err(error) => checks.push(("cache", "FAILS", format!("{error}; set LOWSHOT_CACHE to another folder"))),
+        }
+        let start = Instant::now();
+        match Backbone::<burn_flex::Flex>::load("demo", &demo_files(), &Default::default()) {
+            Ok(_) => checks.push(("demo model", "works", format!("loads in {} ms", start.elapsed().as_millis()))),
+            Err(error) => {
+                failed = true;
+                checks.push(("demo model", "FAILS", error.to_string()));
+            }
+        }
+        if self.json {
+            let checks: Vec<_> =
+                checks.iter().map(|(what, state, detail)| json!({"what": what, "state": state, "detail": detail})).collect();
+            table::json(&json!({"lowshot": env!("CARGO_PKG_VERSION"), "checks": checks}))?;
+        } else {
+            table::line(&format!("lowshot {}", env!("CARGO_PKG_VERSION")));
+            let rows: Vec<Vec<String>> =
+                checks.into_iter().map(|(what, state, detail)| vec![what.into(), state.into(), detail]).collect();
+            table::rows(&["what", "state", "detail"], &rows, &[]);
+        }
+        if failed { Err(Error::Failed("a check failed; the lines above say which".into())) } else { Ok(()) }
+    }
+}
+
+/// The instruction sets that the kernels choose from.
+fn processor() -> Vec<&'static str> {
+    let mut sets = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    {
+        for (name, there) in [
+            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+            ("fma", std::arch::is_x86_feature_detected!("fma")),
+            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ] {
+            if there {
+                sets.push(name);
+            }
+        }
+    }
+    sets
+}
+
+/// Compares a device's kernels with the portable definition, and measures them.
+struct SelfTest;
+
+impl Task for SelfTest {
+    type Output = String;
+
+    fn run<B: ClipBackend>(self, device: &B::Device) -> Result<String> {
+        let random = |shape: [usize; 2]| Tensor::<B, 2>::random(shape, Distribution::Normal(0.0, 0.5), device);
+        let x = random([197, 768]).unsqueeze::<3>();
+        let weight = random([3072, 768]);
+        let expected = portable::linear(x.clone(), &portable::matrix(weight.clone()), None, Activation::QuickGelu, None);
+        let matrix = B::matrix(weight);
+        let product = || <B as ClipBackend>::linear(x.clone(), &matrix, None, Activation::QuickGelu, None);
+        let expected = pollster::block_on(train::read(expected))?;
+        let found = pollster::block_on(train::read(product()))?;
+        let scale = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let error = expected.iter().zip(&found).fold(0.0_f32, |largest, (a, b)| largest.max((a - b).abs())) / scale;
+        // Written so that a difference that is not a number fails, too.
+        if !(error < 1e-4) {
+            return Err(Error::Failed(format!("a linear layer is off by {error:e} of its largest value")));
+        }
+        const ROUNDS: u32 = 10;
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            pollster::block_on(train::read(product().slice([0..1, 0..1, 0..1])))?;
+        }
+        let flops = 2.0 * 197.0 * 768.0 * 3072.0 * f64::from(ROUNDS);
+        let speed = flops / start.elapsed().as_secs_f64() / 1e9;
+        Ok(format!("{}, {speed:.0} GFLOP/s on a ViT-B/16 layer", B::name(device)))
+    }
+}

@@ -1,0 +1,130 @@
+//! `lowshot eval`: test a trained adapter on a data set's test images.
+
+use std::{path::PathBuf, time::Instant};
+
+use clap::Args;
+
+use super::{
+    classify::open_adapter,
+    device::{Device, Task},
+    progress::Progress,
+    table, train,
+};
+use crate::{
+    Error, Result,
+    clip::ClipBackend,
+    experiment::{
+        Event, Observer,
+        dataset::Dataset,
+        features::Folder,
+        plan::LogitScale,
+        result::{RunResult, SCHEMA, Seconds, predictions_csv},
+        workbench::Workbench,
+    },
+    platform::{models, native},
+    session::Backbone,
+};
+
+/// Test a trained adapter on a data set.
+#[derive(Args)]
+pub struct Eval {
+    /// A trained adapter: its file, or the folder of its run.
+    #[arg(long)]
+    adapter: PathBuf,
+    /// A known data set, a split JSON, a CSV, or a folder of class folders.
+    #[arg(long)]
+    dataset: String,
+    /// Where the data set lies: its own folder or the one above.
+    #[arg(long, visible_alias = "root_path")]
+    root_path: Option<PathBuf>,
+    /// A model's name, folder or safetensors file; the adapter knows its own.
+    #[arg(long, visible_alias = "backbone")]
+    model: Option<String>,
+    /// A folder for `predictions.csv` and `result.json`.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Do not keep computed features.
+    #[arg(long)]
+    no_cache: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Eval {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let (json, device, out) = (self.json, self.device, self.out.clone());
+        let result = device.run(self)?;
+        if json { table::json(&result) } else { train::print(&result, out.as_deref()) }
+    }
+}
+
+impl Task for Eval {
+    type Output = RunResult;
+
+    fn run<B: ClipBackend>(self, device: &B::Device) -> Result<RunResult> {
+        let label = self.adapter.display().to_string();
+        let file = open_adapter(&self.adapter)?;
+        let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
+        let mut progress = Progress::new();
+        dataset.notes.iter().for_each(|note| progress.observe(&Event::note(note)));
+        let split = subset(&label, &file.info.classes, &dataset)?;
+        let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
+        let backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        file.info.check_backbone(&label, &backbone.name, &backbone.sha256)?;
+        let adapter = file.load::<B>(device)?;
+        let images = Folder(dataset.root.clone());
+        let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
+        let scale = LogitScale::Fixed(100.0);
+        let mut bench = Workbench::new(&backbone, &images, Vec::new(), scale, cache.as_deref(), &mut progress)?;
+        let start = Instant::now();
+        let features = bench.features("test", &split.test, &mut progress)?;
+        let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
+        let start = Instant::now();
+        let (scores, metrics) = bench.test(adapter.as_ref(), features, &split.test)?;
+        seconds.test = start.elapsed().as_secs_f64();
+        let result = RunResult {
+            schema: SCHEMA,
+            dataset: dataset.name.clone(),
+            backbone: backbone.name.clone(),
+            backbone_sha256: backbone.sha256.clone(),
+            method: adapter.method().to_string(),
+            shots: 0,
+            seed: 0,
+            n_test: metrics.n,
+            top1: metrics.top1,
+            top5: metrics.top5,
+            macro_accuracy: metrics.macro_accuracy,
+            ci95: metrics.ci95,
+            per_class: RunResult::per_class(&split.classes, &metrics),
+            confusion: metrics.confusion.clone(),
+            trainable_parameters: adapter.trainable_parameters(),
+            seconds,
+            device: B::name(device),
+            lowshot: env!("CARGO_PKG_VERSION").into(),
+            split_sha256: dataset.split_sha256.clone(),
+            generalisation: None,
+        };
+        if let Some(out) = &self.out {
+            native::write(&out.join("predictions.csv"), &predictions_csv(&split.test, &split.classes, &scores)?)?;
+            native::write(&out.join("result.json"), result.to_json()?.as_bytes())?;
+        }
+        Ok(result)
+    }
+}
+
+/// The part of the data set that has the adapter's classes, under its labels.
+fn subset(adapter: &str, classes: &[String], dataset: &Dataset) -> Result<crate::data::Split> {
+    let find = |name: &String| {
+        dataset.split.classes.iter().position(|class| class == name).ok_or_else(|| Error::Data {
+            place: dataset.name.clone(),
+            why: format!("it has no class '{name}', which {adapter} was trained on; give the data set it was trained on"),
+        })
+    };
+    let labels = classes.iter().map(find).collect::<Result<Vec<usize>>>()?;
+    dataset.split.restrict(labels)
+}

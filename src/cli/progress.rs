@@ -1,0 +1,94 @@
+//! What the user sees while something runs: a bar on a terminal, plain lines elsewhere; always on stderr.
+
+#![allow(clippy::print_stderr, reason = "this is where the command line prints")]
+
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    Error,
+    experiment::{Event, Observer},
+};
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows events.
+pub struct Progress {
+    terminal: bool,
+    bar: Option<(&'static str, ProgressBar)>,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// Nothing shown yet.
+    pub fn new() -> Self {
+        Self { terminal: stderr().is_terminal(), bar: None, last_line: Instant::now() }
+    }
+
+    fn show(&mut self, what: &'static str, done: usize, total: usize, detail: &str) {
+        if !self.terminal {
+            if self.last_line.elapsed() >= LINE_EVERY {
+                self.last_line = Instant::now();
+                eprintln!("{what}: {done}/{total} {detail}");
+            }
+            return;
+        }
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != what) {
+            self.finish();
+            let style = "{prefix:>16} [{bar:30}] {pos}/{len} {msg} {eta}";
+            let bar = ProgressBar::new(total as u64).with_prefix(what);
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            self.bar = Some((what, bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_message(detail.to_owned());
+            bar.set_position(done as u64);
+        }
+        if done >= total {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::Progress { what, done, total } => self.show(what, *done, *total, ""),
+            Event::Step(step) => self.show("training", step.step, step.steps, &format!("loss {:.4}", step.loss)),
+            Event::Note { text } => {
+                self.finish();
+                eprintln!("note: {text}");
+            }
+            Event::Features { .. } => self.finish(),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The one line of an error.
+pub fn error(error: &Error) {
+    eprintln!("lowshot: {}", error.to_string().replace('\n', " "));
+}
+
+/// A line for the user that is no result.
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,305 @@
+//! `lowshot train`: learn from a few images of each class, test once, write a run folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    device::{Device, Task},
+    progress::{self, Progress},
+    table,
+};
+use crate::{
+    Error, Result,
+    adapter::{Method, Recipe},
+    clip::ClipBackend,
+    data::{FewShot, Shots, sample, templates},
+    experiment::{
+        Event, Observer,
+        dataset::Dataset,
+        plan::{LogitScale, Plan},
+        result::RunResult,
+        run::{self, Materials},
+    },
+    platform::{models, native},
+    session::Backbone,
+};
+
+/// Learn from a few images of each class, then test once.
+///
+/// The flags of the student project that this follows are understood too, spelled with underscores as there.
+#[derive(Args)]
+pub struct Train {
+    /// A known data set (eurosat, circuits, dtd, …), a split JSON, a CSV, or a folder of class folders.
+    #[arg(long)]
+    dataset: String,
+    /// Where the data set lies: its own folder or the one above.
+    #[arg(long, visible_alias = "root_path")]
+    root_path: Option<PathBuf>,
+    /// Images of each class to learn from; `all` for all there are.
+    #[arg(long, default_value = "16")]
+    shots: Shots,
+    /// An exact list of the images to learn from, in place of drawing them by the seed.
+    #[arg(long)]
+    fewshot: Option<PathBuf>,
+    /// zero-shot, tip, tip-f, meta or linear-probe.
+    #[arg(long)]
+    method: Option<Method>,
+    /// A model's name, folder or safetensors file.
+    #[arg(long, visible_alias = "backbone", default_value = "demo")]
+    model: String,
+    /// The run's folder.
+    #[arg(long, required_unless_present = "save_path")]
+    out: Option<PathBuf>,
+    /// Decides everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Peak learning rate, for the methods that have one.
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Training steps in all.
+    #[arg(long, conflicts_with = "n_iters")]
+    iters: Option<usize>,
+    /// Training steps for each shot.
+    #[arg(long = "n-iters", alias = "n_iters")]
+    n_iters: Option<usize>,
+    /// Dropout inside the Meta-Adapter.
+    #[arg(long = "meta-dropout", alias = "dropout_rate_MetaAdapter")]
+    meta_dropout: Option<f64>,
+    /// Inverse strength of the linear probe's regularisation, or `val` to choose it on the validation shots.
+    #[arg(long)]
+    c: Option<String>,
+    /// Text templates, a line each, `{}` for the class; or the name of a set (clip-7). Without it: the data set's own.
+    #[arg(long)]
+    templates: Option<String>,
+    /// What similarities are multiplied by: a number, or `model` for the checkpoint's own.
+    #[arg(long, default_value = "100")]
+    logit_scale: LogitScale,
+    /// Train on the first half of the classes, then apply unchanged to the other half.
+    #[arg(long)]
+    base_to_novel: bool,
+    /// Do not keep computed features.
+    #[arg(long)]
+    no_cache: bool,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    project: Project,
+}
+
+/// Flags of the student project that have another spelling here, or wait for the towers' training.
+#[derive(Args)]
+struct Project {
+    #[arg(long = "enable_MetaAdapter", alias = "enable-meta-adapter", hide = true)]
+    meta_adapter: bool,
+    #[arg(long = "enable_lora", alias = "enable-lora", hide = true)]
+    lora: bool,
+    #[arg(long = "enable_BitFit", alias = "enable-bitfit", hide = true)]
+    bitfit: bool,
+    #[arg(long = "enable_breaking_loss", alias = "enable-breaking-loss", hide = true)]
+    breaking_loss: bool,
+    #[arg(long = "batch_size", alias = "batch-size", hide = true)]
+    batch_size: Option<usize>,
+    #[arg(long = "save_path", alias = "save-path", hide = true)]
+    save_path: Option<PathBuf>,
+    #[arg(long, hide = true, requires = "save_path")]
+    filename: Option<String>,
+    #[arg(long = "load_ckpt", alias = "load-ckpt", hide = true)]
+    load_ckpt: Option<PathBuf>,
+    #[arg(long = "eval_only", alias = "eval-only", hide = true)]
+    eval_only: bool,
+}
+
+impl Project {
+    /// Refuses what this version cannot do, rather than doing something else.
+    fn check(&self) -> Result<()> {
+        let towers = [
+            (self.lora, "--enable_lora"),
+            (self.bitfit, "--enable_BitFit"),
+            (self.breaking_loss, "--enable_breaking_loss"),
+        ];
+        if let Some((_, flag)) = towers.into_iter().find(|(given, _)| *given) {
+            let why = "needs training through the towers, which this version does not have; the methods on features are \
+                       zero-shot, tip, tip-f, meta and linear-probe (--method)";
+            return Err(Error::Usage(format!("{flag} {why}")));
+        }
+        if self.eval_only || self.load_ckpt.is_some() {
+            let why = "use 'lowshot eval --adapter RUN --dataset D --root-path P' to test a trained adapter";
+            return Err(Error::Usage(why.into()));
+        }
+        Ok(())
+    }
+}
+
+impl Train {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let (json, device) = (self.json, self.device);
+        let (result, out) = device.run(self)?;
+        if json { table::json(&result) } else { print(&result, Some(&out)) }
+    }
+
+    /// The run's folder; the student project gives a path and a file name.
+    fn out(&self) -> PathBuf {
+        let project = || {
+            let path = self.project.save_path.clone().unwrap_or_default();
+            self.project.filename.as_ref().map_or(path.clone(), |name| path.join(name))
+        };
+        self.out.clone().unwrap_or_else(project)
+    }
+
+    /// The method with its hyper-parameters.
+    fn recipe(&self) -> Result<Recipe> {
+        let method = match (self.method, self.project.meta_adapter) {
+            (Some(Method::Meta) | None, true) => Method::Meta,
+            (Some(method), false) => method,
+            (Some(method), true) => {
+                return Err(Error::Usage(format!("--method {method} and --enable_MetaAdapter exclude one another")));
+            }
+            (None, false) => {
+                return Err(Error::Usage("no method: give --method zero-shot, tip, tip-f, meta or linear-probe".into()));
+            }
+        };
+        let steps = self.iters.or(self.n_iters.map(|iterations| iterations * self.shots));
+        let mut recipe = Recipe::from(method);
+        let unused = |flag: &str, given: bool| {
+            if given { Err(Error::Usage(format!("{flag} means nothing for method {method}; leave it out"))) } else { Ok(()) }
+        };
+        if let Recipe::TipF(config) = &mut recipe {
+            config.steps = steps.unwrap_or(config.steps);
+            config.optimiser.learning_rate = self.lr.unwrap_or(config.optimiser.learning_rate);
+        } else if let Recipe::Meta(config) = &mut recipe {
+            config.steps = steps.unwrap_or(config.steps);
+            config.optimiser.learning_rate = self.lr.unwrap_or(config.optimiser.learning_rate);
+            config.dropout = self.meta_dropout.unwrap_or(config.dropout);
+        } else {
+            unused("--lr", self.lr.is_some())?;
+            unused("--iters or --n_iters", steps.is_some())?;
+        }
+        if let Recipe::LinearProbe(config) = &mut recipe {
+            match self.c.as_deref() {
+                None => {}
+                Some("val") => config.search = true,
+                Some(text) => match text.parse::<f64>() {
+                    Ok(c) if c.is_finite() && c > 0.0 => config.c = c,
+                    _ => return Err(Error::Usage(format!("--c '{text}' is neither 'val' nor a number above 0"))),
+                },
+            }
+        } else {
+            unused("--c", self.c.is_some())?;
+        }
+        if method != Method::Meta {
+            unused("--meta-dropout", self.meta_dropout.is_some())?;
+        }
+        Ok(recipe)
+    }
+}
+
+/// The templates of `--templates`: a named set or a file; without it the data set's own.
+fn templates_for(given: Option<&str>, dataset: &Dataset) -> Result<Vec<String>> {
+    let Some(given) = given else { return Ok(dataset.templates.clone()) };
+    if let Some(set) = templates::named(given) {
+        return Ok(set);
+    }
+    templates::from_text(&native::read(given.as_ref())?, given)
+}
+
+impl Task for Train {
+    type Output = (RunResult, PathBuf);
+
+    fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
+        self.project.check()?;
+        let recipe = self.recipe()?;
+        if self.shots == 0 && self.fewshot.is_none() && recipe.method() != Method::ZeroShot {
+            return Err(Error::Usage(format!("--shots 0 leaves {} nothing to learn from", recipe.method())));
+        }
+        let out = self.out();
+        let mut events = Vec::new();
+        let mut progress = Progress::new();
+        let mut observer = |event: &Event| {
+            progress.observe(event);
+            events.push(event.clone());
+        };
+        if self.project.batch_size.is_some() {
+            observer(&Event::note("--batch_size has no effect: methods on features use all shots in every step"));
+        }
+        let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
+        dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
+        let (list, notes) = match &self.fewshot {
+            Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split)?,
+            None => sample(&dataset.split, Shots::PerClass(self.shots), self.seed)?,
+        };
+        notes.iter().for_each(|note| observer(&Event::note(note)));
+        let templates = templates_for(self.templates.as_deref(), &dataset)?;
+        let backbone = Backbone::<B>::load(&self.model, models::find(&self.model)?.as_ref(), device)?;
+        let plan = Plan {
+            dataset: self.dataset,
+            root_path: self.root_path,
+            shots: self.shots,
+            fewshot: self.fewshot,
+            seed: self.seed,
+            model: self.model,
+            device: B::name(device),
+            templates: templates.clone(),
+            logit_scale: self.logit_scale,
+            base_to_novel: self.base_to_novel,
+            recipe,
+        };
+        run::check_folder(&out, &plan)?;
+        let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
+        let materials = Materials {
+            backbone: &backbone,
+            dataset: &dataset,
+            list: &list,
+            templates: &templates,
+            cache: cache.as_deref(),
+        };
+        let outcome = run::run(&plan, &materials, &mut observer)?;
+        run::write(&out, &plan, &materials, &outcome, &events)?;
+        Ok((outcome.result, out))
+    }
+}
+
+/// Prints a result for people.
+pub fn print(result: &RunResult, out: Option<&std::path::Path>) -> Result<()> {
+    let [low, high] = result.ci95;
+    table::line(&format!(
+        "{} on {}, {} shots, seed {}: top-1 {} (95 % interval {:.1} – {:.1} %), top-5 {}, macro {} on {} test images",
+        result.method,
+        result.dataset,
+        result.shots,
+        result.seed,
+        table::percent(result.top1),
+        low * 100.0,
+        high * 100.0,
+        table::percent(result.top5),
+        table::percent(result.macro_accuracy),
+        result.n_test
+    ));
+    if let Some(moved) = &result.generalisation {
+        table::line(&format!(
+            "base classes {}, novel classes {} (zero-shot {}), harmonic mean {}",
+            table::percent(moved.base),
+            table::percent(moved.novel),
+            table::percent(moved.novel_zero_shot),
+            table::percent(moved.harmonic_mean)
+        ));
+    }
+    let rows: Vec<Vec<String>> = result
+        .per_class
+        .iter()
+        .map(|class| {
+            let accuracy = class.accuracy.map_or_else(|| "–".to_owned(), table::percent);
+            vec![class.name.clone(), class.n.to_string(), accuracy, table::bar(class.accuracy.unwrap_or(0.0), 20)]
+        })
+        .collect();
+    table::rows(&["class", "images", "accuracy", ""], &rows, &[1, 2]);
+    if let Some(out) = out {
+        progress::note(&format!("written to {}", out.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Both towers together.
+
+use burn::tensor::Tensor;
+
+use super::{ClipBackend, ClipConfig, Parameters, text::Text, vision::Vision};
+
+/// A CLIP with frozen weights.
+#[derive(Clone, Debug)]
+pub struct Clip<B: ClipBackend> {
+    /// The image tower.
+    pub vision: Vision<B>,
+    /// The text tower.
+    pub text: Text<B>,
+    /// The trained temperature, already exponentiated (100 for OpenAI's models).
+    pub logit_scale: f32,
+    device: B::Device,
+}
+
+impl<B: ClipBackend> Clip<B> {
+    /// Reads every tensor that `config` describes.
+    pub fn load(parameters: &mut impl Parameters<B>, config: &ClipConfig, device: &B::Device) -> Self {
+        Self {
+            vision: Vision::load(parameters, &config.vision, config.embedding),
+            text: Text::load(parameters, &config.text, config.embedding),
+            logit_scale: parameters.scalar("logit_scale").exp(),
+            device: device.clone(),
+        }
+    }
+
+    /// Normalised pixels `[batch, 3, size, size]` → image features `[batch, embedding]` of unit length.
+    pub fn image_features(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
+        unit(self.vision.forward(pixels))
+    }
+
+    /// Token ids, one list a text → text features `[texts, embedding]` of unit length.
+    pub fn text_features(&self, texts: &[Vec<u32>]) -> Tensor<B, 2> {
+        unit(self.text.forward(texts, &self.device))
+    }
+
+    /// The device that holds the weights.
+    pub fn device(&self) -> &B::Device {
+        &self.device
+    }
+}
+
+/// Divides each row of `[rows, width]` by its Euclidean length.
+pub fn unit<B: ClipBackend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let length = rows.clone().powi_scalar(2).sum_dim(1).sqrt();
+    rows / length
+}

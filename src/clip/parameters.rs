@@ -1,0 +1,18 @@
+//! Where the towers get their tensors from.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+/// A source of named tensors.
+///
+/// The towers ask by OpenAI's names (`visual.transformer.resblocks.0.attn.in_proj_weight`), which cover both image towers
+/// and have queries, keys and values in one matrix, as the kernels want them; `weights::names` translates other layouts.
+///
+/// Asking never fails: a source notes what is missing or wrongly shaped, returns a placeholder, and its owner reports all
+/// of it at once afterwards. So the list of tensors is written once, in the towers themselves.
+pub trait Parameters<B: Backend> {
+    /// The tensor `name`, which must have this shape.
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Tensor<B, D>;
+
+    /// The zero-dimensional tensor `name`.
+    fn scalar(&mut self, name: &str) -> f32;
+}

@@ -1,0 +1,189 @@
+//! OpenAI's ModifiedResNet: a three-convolution stem, blur-free average pooling where others stride, attention pooling.
+
+use burn::tensor::{
+    Tensor,
+    activation::{relu, softmax},
+    module::{avg_pool2d, conv2d},
+    ops::ConvOptions,
+};
+
+use super::{
+    ClipBackend, Parameters,
+    config::ResNetConfig,
+    kernels::Activation,
+    layers::Linear,
+};
+
+/// A convolution with its batch norm folded in: `γ/√(σ² + ε)` scales the kernel, the rest is a bias.
+#[derive(Clone, Debug)]
+struct Convolution<B: ClipBackend> {
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+    stride: usize,
+}
+
+impl<B: ClipBackend> Convolution<B> {
+    fn load(
+        parameters: &mut impl Parameters<B>,
+        names: (&str, &str),
+        [output, input, kernel]: [usize; 3],
+        stride: usize,
+    ) -> Self {
+        let (convolution, norm) = names;
+        let weight = parameters.tensor(&format!("{convolution}.weight"), [output, input, kernel, kernel]);
+        let mut vector = |part: &str| parameters.tensor::<1>(&format!("{norm}.{part}"), [output]);
+        let (gamma, beta) = (vector("weight"), vector("bias"));
+        let (mean, variance) = (vector("running_mean"), vector("running_var"));
+        let scale = gamma / (variance + 1e-5).sqrt();
+        let bias = beta - mean * scale.clone();
+        Self { weight: weight * scale.reshape([output, 1, 1, 1]), bias, stride }
+    }
+
+    /// `[batch, in, height, width]` → `[batch, out, height / stride, width / stride]`, "same" padding.
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let padding = self.weight.dims()[2] / 2;
+        let options = ConvOptions::new([self.stride; 2], [padding; 2], [1, 1], 1);
+        conv2d(x, self.weight.clone(), Some(self.bias.clone()), options)
+    }
+}
+
+/// 1×1, 3×3, 1×1 with a shortcut; a stride is an average pooling after the 3×3.
+#[derive(Clone, Debug)]
+struct Bottleneck<B: ClipBackend> {
+    convolutions: [Convolution<B>; 3],
+    shortcut: Option<Convolution<B>>,
+    stride: usize,
+}
+
+impl<B: ClipBackend> Bottleneck<B> {
+    fn load(parameters: &mut impl Parameters<B>, name: &str, input: usize, planes: usize, stride: usize) -> Self {
+        let output = planes * 4;
+        let mut load = |convolution: &str, norm: &str, shape| {
+            let (convolution, norm) = (format!("{name}.{convolution}"), format!("{name}.{norm}"));
+            Convolution::load(parameters, (&convolution, &norm), shape, 1)
+        };
+        Self {
+            convolutions: [
+                load("conv1", "bn1", [planes, input, 1]),
+                load("conv2", "bn2", [planes, planes, 3]),
+                load("conv3", "bn3", [output, planes, 1]),
+            ],
+            shortcut: (stride > 1 || input != output)
+                .then(|| load("downsample.0", "downsample.1", [output, input, 1])),
+            stride,
+        }
+    }
+
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [first, second, third] = &self.convolutions;
+        let y = relu(second.forward(relu(first.forward(x.clone()))));
+        let y = third.forward(pool(y, self.stride));
+        let shortcut = match &self.shortcut {
+            Some(convolution) => convolution.forward(pool(x, self.stride)),
+            None => x,
+        };
+        relu(y + shortcut)
+    }
+}
+
+/// The tower.
+#[derive(Clone, Debug)]
+pub struct ModifiedResNet<B: ClipBackend> {
+    stem: [Convolution<B>; 3],
+    blocks: Vec<Bottleneck<B>>,
+    pool: AttentionPool<B>,
+}
+
+impl<B: ClipBackend> ModifiedResNet<B> {
+    /// Reads the tower's tensors, all under `visual.`.
+    pub fn load(parameters: &mut impl Parameters<B>, config: &ResNetConfig, embedding: usize) -> Self {
+        let width = config.width;
+        let mut stem = |index: usize, shape, stride| {
+            let (convolution, norm) = (format!("visual.conv{index}"), format!("visual.bn{index}"));
+            Convolution::load(parameters, (&convolution, &norm), shape, stride)
+        };
+        let stem = [
+            stem(1, [width / 2, 3, 3], 2),
+            stem(2, [width / 2, width / 2, 3], 1),
+            stem(3, [width, width / 2, 3], 1),
+        ];
+        let mut blocks = Vec::new();
+        let mut input = width;
+        for (stage, count) in config.stages.into_iter().enumerate() {
+            let planes = width << stage;
+            for block in 0..count {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("visual.layer{}.{block}", stage + 1);
+                blocks.push(Bottleneck::load(parameters, &name, input, planes, stride));
+                input = planes * 4;
+            }
+        }
+        let tokens = (config.image / 32).pow(2) + 1;
+        let pool = AttentionPool::load(parameters, tokens, input, embedding, config.heads);
+        Self { stem, blocks, pool }
+    }
+
+    /// Pixels `[batch, 3, size, size]` → embeddings `[batch, embedding]`.
+    pub fn forward(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
+        let x = self.stem.iter().fold(pixels, |x, convolution| relu(convolution.forward(x)));
+        let x = self.blocks.iter().fold(pool(x, 2), |x, block| block.forward(x));
+        self.pool.forward(x)
+    }
+}
+
+/// Average pooling of `size` × `size` with that stride; nothing where `size` is 1.
+fn pool<B: ClipBackend>(x: Tensor<B, 4>, size: usize) -> Tensor<B, 4> {
+    if size == 1 { x } else { avg_pool2d(x, [size; 2], [size; 2], [0; 2], true, false) }
+}
+
+/// One attention step in which the mean of all positions asks all positions.
+#[derive(Clone, Debug)]
+struct AttentionPool<B: ClipBackend> {
+    positions: Tensor<B, 2>,
+    query: Linear<B>,
+    key: Linear<B>,
+    value: Linear<B>,
+    output: Linear<B>,
+    heads: usize,
+}
+
+impl<B: ClipBackend> AttentionPool<B> {
+    fn load(
+        parameters: &mut impl Parameters<B>,
+        tokens: usize,
+        width: usize,
+        embedding: usize,
+        heads: usize,
+    ) -> Self {
+        let positions = parameters.tensor("visual.attnpool.positional_embedding", [tokens, width]);
+        let mut linear = |name: &str, output| {
+            Linear::load(parameters, &format!("visual.attnpool.{name}_proj"), width, output)
+        };
+        Self {
+            positions,
+            query: linear("q", width),
+            key: linear("k", width),
+            value: linear("v", width),
+            output: linear("c", embedding),
+            heads,
+        }
+    }
+
+    /// `[batch, channels, height, width]` → `[batch, embedding]`.
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 2> {
+        let [batch, channels, height, width] = x.dims();
+        let x = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let x = Tensor::cat(vec![x.clone().mean_dim(1), x], 1) + self.positions.clone().unsqueeze::<3>();
+        let head = channels / self.heads;
+        let split = |x: Tensor<B, 3>| {
+            let tokens = x.dims()[1];
+            x.reshape([batch, tokens, self.heads, head]).swap_dims(1, 2)
+        };
+        let query = self.query.forward(x.clone().narrow(1, 0, 1), Activation::Identity, None);
+        let key = self.key.forward(x.clone(), Activation::Identity, None);
+        let value = self.value.forward(x, Activation::Identity, None);
+        let scores = split(query).mul_scalar((head as f64).powf(-0.5)).matmul(split(key).transpose());
+        let attended = softmax(scores, 3).matmul(split(value)).swap_dims(1, 2).reshape([batch, 1, channels]);
+        self.output.forward(attended, Activation::Identity, None).squeeze_dim(1)
+    }
+}

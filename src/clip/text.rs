@@ -1,0 +1,58 @@
+//! The text tower: a causal transformer whose feature is the end-of-text token.
+
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::{
+    ClipBackend, Parameters,
+    config::TextConfig,
+    kernels::Activation,
+    layers::{LayerNorm, Linear, Transformer},
+};
+
+/// The text tower.
+#[derive(Clone, Debug)]
+pub struct Text<B: ClipBackend> {
+    token_embedding: Tensor<B, 2>,
+    positions: Tensor<B, 2>,
+    transformer: Transformer<B>,
+    ln_final: LayerNorm<B>,
+    projection: Linear<B>,
+    config: TextConfig,
+}
+
+impl<B: ClipBackend> Text<B> {
+    /// Reads the tower's tensors; they stand at the top level, without a prefix.
+    pub fn load(parameters: &mut impl Parameters<B>, config: &TextConfig, embedding: usize) -> Self {
+        let (width, epsilon) = (config.transformer.width, config.transformer.epsilon);
+        Self {
+            token_embedding: parameters.tensor("token_embedding.weight", [config.vocabulary, width]),
+            positions: parameters.tensor("positional_embedding", [config.context, width]),
+            transformer: Transformer::load(parameters, "transformer", &config.transformer),
+            ln_final: LayerNorm::load(parameters, "ln_final", width, epsilon),
+            projection: Linear::new(parameters.tensor("text_projection", [width, embedding]).transpose(), None),
+            config: config.clone(),
+        }
+    }
+
+    /// Token ids, one list a text, each at most `context` long → text embeddings `[texts, embedding]`, not yet of unit
+    /// length. Lists may differ in length and may be padded: what stands behind the end-of-text token is never seen
+    /// (the mask is causal), so it is not computed.
+    pub fn forward(&self, texts: &[Vec<u32>], device: &B::Device) -> Tensor<B, 2> {
+        let ends: Vec<usize> = texts.iter().map(|ids| self.config.end_of_text.position(ids)).collect();
+        let tokens = ends.iter().max().map_or(1, |end| end + 1);
+        let width = self.config.transformer.width;
+        let padded = texts.iter().flat_map(|ids| {
+            let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
+            (0..tokens).map(move |position| i64::from(id(position)))
+        });
+        let ids = TensorData::new(padded.collect::<Vec<i64>>(), [texts.len() * tokens]);
+        let embedded = self.token_embedding.clone().select(0, Tensor::<B, 1, Int>::from_data(ids, device));
+        let positions = self.positions.clone().narrow(0, 0, tokens).unsqueeze::<3>();
+        let x = embedded.reshape([texts.len(), tokens, width]) + positions;
+        let x = self.transformer.forward(x, true).reshape([texts.len() * tokens, width]);
+        let rows = ends.iter().enumerate().map(|(text, end)| (text * tokens + end) as i64).collect::<Vec<_>>();
+        let rows = Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [texts.len()]), device);
+        let pooled = self.ln_final.forward(x.select(0, rows).unsqueeze_dim(1));
+        self.projection.forward(pooled, Activation::Identity, None).squeeze_dim(1)
+    }
+}

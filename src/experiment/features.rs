@@ -1,0 +1,234 @@
+//! Image features, computed once per (weights, preprocessing, file content) and kept on disk.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Event, Observer};
+use crate::{
+    Error, Result,
+    clip::ClipBackend,
+    data::decode::decode,
+    platform::native,
+    session::Backbone,
+    train,
+    weights::{TensorFile, tensors},
+};
+
+/// Pictures that go through the image tower together.
+const BATCH: usize = 32;
+/// Features after which a segment is written, so that an interrupted run keeps most of its work.
+const SEGMENT: usize = 2048;
+
+/// SHA-256 of a file's bytes.
+type ContentHash = [u8; 32];
+
+/// How features were come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Pictures that were decoded and went through the tower.
+    pub computed: usize,
+    /// Pictures whose features were known.
+    pub cached: usize,
+}
+
+/// Where pictures are read from: a data set's folder, or the samples inside the package.
+pub trait ImageSource: Sync {
+    /// The bytes of the picture `name`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
+
+    /// What to call the picture in messages.
+    fn label(&self, name: &str) -> String;
+}
+
+/// Pictures in a folder, named by their path relative to it.
+pub struct Folder(pub PathBuf);
+
+impl ImageSource for Folder {
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        native::read(&self.0.join(name)).map(Cow::Owned)
+    }
+
+    fn label(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+/// The features known for one backbone, in a folder of segments.
+///
+/// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder; two
+/// that compute the same picture write it twice, which costs space and nothing else.
+pub struct FeatureCache {
+    folder: Option<PathBuf>,
+    known: HashMap<ContentHash, Vec<f32>>,
+}
+
+impl FeatureCache {
+    /// Opens the cache of a backbone in `folder`; without a folder features live only as long as this value.
+    ///
+    /// A segment that cannot be read is passed over and reported: its features are computed again.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn open<B: ClipBackend>(
+        folder: Option<&Path>,
+        backbone: &Backbone<B>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let Some(folder) = folder else { return Ok(Self { folder: None, known: HashMap::new() }) };
+        let device = backbone.clip.device();
+        let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
+        let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
+        let mut known = HashMap::new();
+        if folder.is_dir() {
+            let entries = std::fs::read_dir(&folder).map_err(|source| Error::read(&folder, source))?;
+            let mut segments: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+            segments.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+            segments.sort();
+            for path in segments {
+                if let Err(error) = read_segment(&path, &mut known) {
+                    observer.observe(&Event::note(format!("{error}; its features are computed again")));
+                }
+            }
+        }
+        Ok(Self { folder: Some(folder), known })
+    }
+
+    /// The unit features `[names, embedding]` of pictures, computing what is not known.
+    ///
+    /// # Errors
+    /// A picture that cannot be read or decoded; the cache cannot be written.
+    pub fn features<B: ClipBackend>(
+        &mut self,
+        backbone: &Backbone<B>,
+        images: &dyn ImageSource,
+        names: &[&str],
+        observer: &mut dyn Observer,
+    ) -> Result<(Tensor<B, 2>, Source)> {
+        let hash = |name: &&str| images.read(name).map(|bytes| Sha256::digest(bytes).into());
+        let hashes = names.par_iter().map(hash).collect::<Result<Vec<ContentHash>>>()?;
+        let mut seen = HashSet::new();
+        let wanted: Vec<(ContentHash, &str)> = hashes
+            .iter()
+            .zip(names)
+            .filter(|(hash, _)| !self.known.contains_key(*hash) && seen.insert(**hash))
+            .map(|(hash, name)| (*hash, *name))
+            .collect();
+        self.compute(backbone, images, &wanted, observer)?;
+        let values: Vec<f32> = hashes.iter().flat_map(|hash| self.known[hash].iter().copied()).collect();
+        let data = TensorData::new(values, [names.len(), backbone.config.embedding]);
+        let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
+        Ok((Tensor::from_data(data, backbone.clip.device()), source))
+    }
+
+    /// Decodes on another thread while the tower computes on this one.
+    fn compute<B: ClipBackend>(
+        &mut self,
+        backbone: &Backbone<B>,
+        images: &dyn ImageSource,
+        wanted: &[(ContentHash, &str)],
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let width = backbone.config.embedding;
+        let preprocess = &backbone.preprocess;
+        let picture = |name: &str| preprocess.pixels(&decode(&images.label(name), &images.read(name)?)?);
+        let picture = &picture;
+        let mut fresh: Vec<(ContentHash, Vec<f32>)> = Vec::new();
+        let result = thread::scope(|scope| {
+            // Two batches ahead are enough to keep the tower busy, and bound the memory.
+            let (sender, receiver) = mpsc::sync_channel(2);
+            scope.spawn(move || {
+                for batch in wanted.chunks(BATCH) {
+                    let pictures: Result<Vec<Vec<u8>>> = batch.par_iter().map(|(_, name)| picture(name)).collect();
+                    let failed = pictures.is_err();
+                    if sender.send(pictures).is_err() || failed {
+                        return;
+                    }
+                }
+            });
+            let mut done = 0;
+            for (batch, pictures) in wanted.chunks(BATCH).zip(receiver) {
+                let values = pollster::block_on(train::read(backbone.image_features(&pictures?)))?;
+                for ((hash, name), row) in batch.iter().zip(values.chunks_exact(width)) {
+                    if row.iter().any(|value| !value.is_finite()) {
+                        let name = images.label(name);
+                        return Err(Error::Failed(format!("{name}: its features are not finite; run 'lowshot doctor'")));
+                    }
+                    fresh.push((*hash, row.to_vec()));
+                }
+                done += batch.len();
+                observer.observe(&Event::Progress { what: "image features", done, total: wanted.len() });
+                if fresh.len() >= SEGMENT {
+                    self.keep(&mut fresh)?;
+                }
+            }
+            Ok(())
+        });
+        // What was computed before a failure is kept too; the failure is what is reported.
+        let kept = self.keep(&mut fresh);
+        result.and(kept)
+    }
+
+    /// Writes fresh features as a segment and knows them from now on.
+    fn keep(&mut self, fresh: &mut Vec<(ContentHash, Vec<f32>)>) -> Result<()> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        if let Some(folder) = &self.folder {
+            let hashes: Vec<u8> = fresh.iter().flat_map(|(hash, _)| *hash).collect();
+            let values: Vec<f32> = fresh.iter().flat_map(|(_, row)| row.iter().copied()).collect();
+            let width = values.len() / fresh.len();
+            let name = hex(&Sha256::digest(&hashes));
+            let bytes = tensors::encode(
+                &[
+                    ("features", vec![fresh.len(), width], tensors::Values::F32(&values)),
+                    ("hashes", vec![fresh.len(), 32], tensors::Values::U8(&hashes)),
+                ],
+                &[("format", "lowshot-features")],
+            )?;
+            native::write(&folder.join(format!("{}.safetensors", &name[..32])), &bytes)?;
+        }
+        self.known.extend(fresh.drain(..));
+        Ok(())
+    }
+}
+
+fn read_segment(path: &Path, known: &mut HashMap<ContentHash, Vec<f32>>) -> Result<()> {
+    let file = TensorFile::open(path.display().to_string(), native::map(path)?)?;
+    let shapes: HashMap<String, Vec<usize>> = file.shapes().collect();
+    let (Some([count, width]), Some([hashes, 32])) =
+        (shapes.get("features").map(Vec::as_slice), shapes.get("hashes").map(Vec::as_slice))
+    else {
+        return Err(Error::Weights { file: file.label().into(), why: "not a segment of the feature cache".into() });
+    };
+    if count != hashes || *width == 0 {
+        return Err(Error::Weights { file: file.label().into(), why: "features and hashes differ in number".into() });
+    }
+    let mut values = Vec::with_capacity(count * width);
+    file.read("features", &mut values)?;
+    let hashes = file.bytes("hashes")?;
+    let hashes = hashes.as_chunks::<32>().0.iter().copied();
+    known.extend(hashes.zip(values.chunks_exact(*width).map(<[f32]>::to_vec)));
+    Ok(())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,130 @@
+//! `result.json` and `predictions.csv`: what a run says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    data::Item,
+    train::metrics::{Metrics, Scores},
+};
+
+/// The version of `result.json`.
+pub const SCHEMA: u32 = 1;
+
+/// A run's result. Fractions are 0..1, times in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The data set's name.
+    pub dataset: String,
+    /// The backbone's name.
+    pub backbone: String,
+    /// SHA-256 of its weights.
+    pub backbone_sha256: String,
+    /// The method.
+    pub method: String,
+    /// Images of each class that were asked for.
+    pub shots: usize,
+    /// The seed.
+    pub seed: u64,
+    /// Test images.
+    pub n_test: usize,
+    /// Fraction of them whose best class is right.
+    pub top1: f64,
+    /// Fraction whose class is among the best five.
+    pub top5: f64,
+    /// Mean accuracy of the classes that have test images.
+    #[serde(rename = "macro")]
+    pub macro_accuracy: f64,
+    /// 95 % interval of `top1` (Wilson).
+    pub ci95: [f64; 2],
+    /// Each class.
+    pub per_class: Vec<ClassResult>,
+    /// `[label][prediction]`, counts.
+    pub confusion: Vec<Vec<usize>>,
+    /// Numbers that were trained.
+    pub trainable_parameters: usize,
+    /// What took how long.
+    pub seconds: Seconds,
+    /// The device.
+    pub device: String,
+    /// This program's version.
+    pub lowshot: String,
+    /// SHA-256 of the split that was used.
+    pub split_sha256: String,
+    /// Base and novel classes, where the run was asked for them; the accuracies above are then the base classes'.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generalisation: Option<Generalisation>,
+}
+
+/// One class of a result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassResult {
+    /// Its name.
+    pub name: String,
+    /// Test images.
+    pub n: usize,
+    /// Fraction of them that is right; `null` where there are none.
+    pub accuracy: Option<f64>,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Seconds {
+    /// Image and text features.
+    pub features: f64,
+    /// Fitting.
+    pub train: f64,
+    /// Classifying the test images.
+    pub test: f64,
+}
+
+/// Accuracy on the classes that were trained on, and on those that were not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Generalisation {
+    /// Top-1 among the base classes.
+    pub base: f64,
+    /// Top-1 among the novel classes, with their shots and texts but no training.
+    pub novel: f64,
+    /// Harmonic mean of the two.
+    pub harmonic_mean: f64,
+    /// Zero-shot top-1 among the novel classes, to compare with.
+    pub novel_zero_shot: f64,
+}
+
+impl RunResult {
+    /// The accuracies of `metrics` under the classes' names.
+    pub fn per_class(classes: &[String], metrics: &Metrics) -> Vec<ClassResult> {
+        classes
+            .iter()
+            .zip(&metrics.per_class)
+            .map(|(name, class)| ClassResult { name: name.clone(), n: class.n, accuracy: class.accuracy })
+            .collect()
+    }
+
+    /// The text of `result.json`.
+    ///
+    /// # Errors
+    /// None that is known: all of it has a form in JSON.
+    pub fn to_json(&self) -> Result<String> {
+        let text = serde_json::to_string_pretty(self);
+        Ok(text.map_err(|error| Error::Failed(format!("the result cannot be written as JSON: {error}")))? + "\n")
+    }
+}
+
+/// `predictions.csv`: path, label, prediction and its softmax confidence, a line a test image in the split's order.
+///
+/// # Errors
+/// None that is known: writing to memory does not fail.
+pub fn predictions_csv(items: &[Item], classes: &[String], scores: &Scores) -> Result<Vec<u8>> {
+    let failed = |error: csv::Error| Error::Failed(format!("the predictions cannot be written as CSV: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["path", "label", "prediction", "confidence"]).map_err(failed)?;
+    for (item, prediction) in items.iter().zip(scores.predictions()) {
+        let confidence = format!("{:.6}", prediction.confidence);
+        let record = [&item.path, &classes[item.label], &classes[prediction.class], &confidence];
+        writer.write_record(record).map_err(failed)?;
+    }
+    writer.into_inner().map_err(|error| Error::Failed(format!("the predictions cannot be written as CSV: {error}")))
+}

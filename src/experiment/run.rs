@@ -1,0 +1,179 @@
+//! One run: learn from the shots, test once, write the folder.
+
+use std::{path::Path, time::Instant};
+
+use super::{
+    Event, Observer,
+    dataset::Dataset,
+    features::Folder,
+    plan::Plan,
+    result::{Generalisation, RunResult, SCHEMA, Seconds, predictions_csv},
+    workbench::Workbench,
+};
+use crate::{
+    Error, Result,
+    adapter::{Adapter, Method, Recipe},
+    clip::ClipBackend,
+    data::{FewShot, Split, base_classes, novel_classes},
+    platform::native,
+    session::Backbone,
+    train::metrics::{Metrics, Scores, harmonic_mean},
+    weights::{AdapterInfo, adapter_file},
+};
+
+/// What a run works on.
+pub struct Materials<'a, B: ClipBackend> {
+    /// The model.
+    pub backbone: &'a Backbone<B>,
+    /// The data set.
+    pub dataset: &'a Dataset,
+    /// The images to learn from.
+    pub list: &'a FewShot,
+    /// Text templates.
+    pub templates: &'a [String],
+    /// Where features are kept, if anywhere.
+    pub cache: Option<&'a Path>,
+}
+
+/// What a run gives, before it is written.
+pub struct Outcome<B: ClipBackend> {
+    /// The numbers.
+    pub result: RunResult,
+    /// The fitted method.
+    pub adapter: Box<dyn Adapter<B>>,
+    /// Logits of the test images.
+    pub scores: Scores,
+    /// The classes and the test images that the scores are of.
+    pub split: Split,
+}
+
+/// Learns by the plan and tests once, on images that nothing before has looked at.
+///
+/// # Errors
+/// Pictures that cannot be read, a method that cannot learn from these shots, a device that fails.
+pub fn run<B: ClipBackend>(
+    plan: &Plan,
+    materials: &Materials<'_, B>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<B>> {
+    let Materials { backbone, dataset, list, templates, cache } = *materials;
+    let images = Folder(dataset.root.clone());
+    let mut bench = Workbench::new(backbone, &images, templates.to_vec(), plan.logit_scale, cache, observer)?;
+    let classes = &dataset.split.classes;
+    let base = if plan.base_to_novel { base_classes(classes.len()) } else { 0..classes.len() };
+    if plan.base_to_novel && novel_classes(classes.len()).is_empty() {
+        return Err(Error::Usage(format!("--base-to-novel needs two classes or more; {} has one", dataset.name)));
+    }
+
+    let split = dataset.split.restrict(base.clone())?;
+    let shots = list.restrict(classes, base)?;
+    let start = Instant::now();
+    let few_shot = bench.few_shot(&split.classes, &shots.train, &shots.val, observer)?;
+    let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
+
+    let start = Instant::now();
+    let adapter = bench.fit(&plan.recipe, &few_shot, plan.seed, observer)?;
+    seconds.train = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let features = bench.features("test", &split.test, observer)?;
+    seconds.features += start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let (scores, metrics) = bench.test(adapter.as_ref(), features, &split.test)?;
+    seconds.test = start.elapsed().as_secs_f64();
+
+    let mut result = describe(plan, materials, adapter.as_ref(), &split, &metrics);
+    if plan.base_to_novel {
+        let novel = novel_classes(classes.len());
+        let split = dataset.split.restrict(novel.clone())?;
+        let shots = list.restrict(classes, novel)?;
+        let few_shot = bench.few_shot(&split.classes, &shots.train, &[], observer)?;
+        let features = bench.features("test of the novel classes", &split.test, observer)?;
+        let moved = adapter.with_classes(&few_shot)?;
+        let zero_shot = bench.fit(&Recipe::from(Method::ZeroShot), &few_shot, plan.seed, observer)?;
+        let novel = bench.test(moved.as_ref(), features.clone(), &split.test)?.1.top1;
+        let novel_zero_shot = bench.test(zero_shot.as_ref(), features, &split.test)?.1.top1;
+        let harmonic_mean = harmonic_mean(metrics.top1, novel);
+        result.generalisation = Some(Generalisation { base: metrics.top1, novel, harmonic_mean, novel_zero_shot });
+    }
+    result.seconds = seconds;
+    Ok(Outcome { result, adapter, scores, split })
+}
+
+/// The result of a plan, but for the times.
+pub fn describe<B: ClipBackend>(
+    plan: &Plan,
+    materials: &Materials<'_, B>,
+    adapter: &dyn Adapter<B>,
+    split: &Split,
+    metrics: &Metrics,
+) -> RunResult {
+    let Materials { backbone, dataset, .. } = materials;
+    RunResult {
+        schema: SCHEMA,
+        dataset: dataset.name.clone(),
+        backbone: backbone.name.clone(),
+        backbone_sha256: backbone.sha256.clone(),
+        method: adapter.method().to_string(),
+        shots: plan.shots,
+        seed: plan.seed,
+        n_test: metrics.n,
+        top1: metrics.top1,
+        top5: metrics.top5,
+        macro_accuracy: metrics.macro_accuracy,
+        ci95: metrics.ci95,
+        per_class: RunResult::per_class(&split.classes, metrics),
+        confusion: metrics.confusion.clone(),
+        trainable_parameters: adapter.trainable_parameters(),
+        seconds: Seconds::default(),
+        device: plan.device.clone(),
+        lowshot: env!("CARGO_PKG_VERSION").into(),
+        split_sha256: dataset.split_sha256.clone(),
+        generalisation: None,
+    }
+}
+
+/// Writes a run folder; `result.json` comes last, so a folder that has it is whole.
+///
+/// # Errors
+/// The folder holds another plan's run, or cannot be written.
+pub fn write<B: ClipBackend>(
+    out: &Path,
+    plan: &Plan,
+    materials: &Materials<'_, B>,
+    outcome: &Outcome<B>,
+    events: &[Event],
+) -> Result<()> {
+    let Materials { backbone, list, templates, .. } = materials;
+    native::write(&out.join("plan.toml"), plan.to_toml()?.as_bytes())?;
+    native::write(&out.join("fewshot.json"), list.to_json().as_bytes())?;
+    let lines: Vec<String> = events
+        .iter()
+        .filter(|event| !matches!(event, Event::Progress { .. }))
+        .filter_map(|event| serde_json::to_string(event).ok())
+        .collect();
+    native::write(&out.join("events.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
+    let info = AdapterInfo {
+        backbone: backbone.name.clone(),
+        backbone_sha256: backbone.sha256.clone(),
+        classes: outcome.split.classes.clone(),
+        templates: templates.to_vec(),
+    };
+    let adapter = pollster::block_on(adapter_file::write(outcome.adapter.as_ref(), &info))?;
+    native::write(&out.join("adapter.safetensors"), &adapter)?;
+    let predictions = predictions_csv(&outcome.split.test, &outcome.split.classes, &outcome.scores)?;
+    native::write(&out.join("predictions.csv"), &predictions)?;
+    native::write(&out.join("result.json"), outcome.result.to_json()?.as_bytes())
+}
+
+/// Refuses a folder that holds the run of another plan, before any work is done.
+///
+/// # Errors
+/// The plan there differs.
+pub fn check_folder(out: &Path, plan: &Plan) -> Result<()> {
+    let path = out.join("plan.toml");
+    if !path.exists() || native::read(&path)? == plan.to_toml()?.as_bytes() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("{} holds the run of another plan; choose another --out", out.display())))
+}

@@ -1,0 +1,141 @@
+//! A CLIP ready for use: towers, tokenizer, preprocessing and the identity of its weights.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{
+    Error, Result,
+    clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit},
+    weights::{Checkpoint, ModelFiles, config, names::Layout},
+};
+
+/// Texts that go through the text tower together.
+const TEXT_BATCH: usize = 64;
+
+/// A loaded model.
+pub struct Backbone<B: ClipBackend> {
+    /// What the user calls it.
+    pub name: String,
+    /// SHA-256 of the weights (see [`Checkpoint::sha256`]).
+    pub sha256: String,
+    /// The shape.
+    pub config: ClipConfig,
+    /// The towers.
+    pub clip: Clip<B>,
+    /// Text to token ids.
+    pub tokenizer: Tokenizer,
+    /// Image to pixels.
+    pub preprocess: Preprocess,
+}
+
+impl<B: ClipBackend> Backbone<B> {
+    /// Loads a model from its files, in Hugging Face's or OpenCLIP's layout, or a lone safetensors file with OpenAI's names.
+    ///
+    /// # Errors
+    /// Whatever is wrong with any of the files, with its name and what to do.
+    pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        let checkpoint = Checkpoint::from_files(files)?;
+        let config = model_config(files, &checkpoint)?;
+        let preprocess = preprocessing(files, config.vision.image())?;
+        let tokenizer = tokenizer(files)?;
+        if tokenizer.vocabulary_size() > config.text.vocabulary {
+            return Err(Error::Config {
+                file: files.label(),
+                why: format!(
+                    "the tokenizer has {} tokens, the text tower {}; they are of different models",
+                    tokenizer.vocabulary_size(),
+                    config.text.vocabulary
+                ),
+            });
+        }
+        let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
+        Ok(Self { name: name.into(), sha256: checkpoint.sha256(), config, clip, tokenizer, preprocess })
+    }
+
+    /// Side of the square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.config.vision.image()
+    }
+
+    /// Preprocessed pictures (each `size · size · 3` bytes, see [`Preprocess::pixels`]) → unit features `[pictures, embedding]`.
+    pub fn image_features(&self, pictures: &[Vec<u8>]) -> Tensor<B, 2> {
+        let size = self.image_size();
+        let mut values = vec![0.0; pictures.len() * 3 * size * size];
+        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * size * size)) {
+            self.preprocess.normalise(picture, out);
+        }
+        let data = TensorData::new(values, [pictures.len(), 3, size, size]);
+        self.clip.image_features(Tensor::from_data(data, self.clip.device()))
+    }
+
+    /// Texts → unit features `[texts, embedding]`.
+    pub fn text_features<S: AsRef<str>>(&self, texts: &[S]) -> Tensor<B, 2> {
+        let encoded: Vec<Vec<u32>> = texts.iter().map(|text| self.token_ids(text.as_ref())).collect();
+        Tensor::cat(encoded.chunks(TEXT_BATCH).map(|batch| self.clip.text_features(batch)).collect(), 0)
+    }
+
+    /// Zero-shot weights `[classes, embedding]`: for each class the mean of its prompts' unit features, of unit length.
+    pub fn class_weights(&self, prompts: &[Vec<String>]) -> Tensor<B, 2> {
+        let weights = prompts.iter().map(|prompts| self.text_features(prompts).mean_dim(0)).collect();
+        unit(Tensor::cat(weights, 0))
+    }
+
+    /// Token ids of a text with start and end, cut to the context.
+    fn token_ids(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.encode_within(text, self.config.text.context)
+    }
+}
+
+/// The config that belongs to the weights' layout; OpenAI's names tell their own shape where there is none.
+fn model_config(files: &dyn ModelFiles, checkpoint: &Checkpoint) -> Result<ClipConfig> {
+    let file = |name: &str| format!("{}/{name}", files.label());
+    match checkpoint.layout {
+        Layout::HuggingFace => match files.open("config.json")? {
+            Some(bytes) => config::hugging_face(&file("config.json"), bytes.bytes()),
+            None => {
+                let why = "it is missing; Hugging Face weights need the config.json that stands beside them on the hub";
+                Err(Error::Config { file: file("config.json"), why: why.into() })
+            }
+        },
+        Layout::OpenAi => match files.open("open_clip_config.json")? {
+            Some(bytes) => config::open_clip(&file("open_clip_config.json"), bytes.bytes()),
+            None => config::inferred(checkpoint),
+        },
+    }
+}
+
+fn preprocessing(files: &dyn ModelFiles, size: usize) -> Result<Preprocess> {
+    let mut found = None;
+    for name in ["preprocessor_config.json", "open_clip_config.json"] {
+        if let Some(bytes) = files.open(name)? {
+            let file = format!("{}/{name}", files.label());
+            let preprocess = if name.starts_with("open") {
+                Preprocess::from_open_clip(&file, bytes.bytes(), size)?
+            } else {
+                Preprocess::from_hugging_face(&file, bytes.bytes())?
+            };
+            if preprocess.crop != [size, size] {
+                let [height, width] = preprocess.crop;
+                let why = format!("it makes {width} × {height} pixels, but the image tower takes {size} × {size}");
+                return Err(Error::Config { file, why });
+            }
+            found = Some(preprocess);
+            break;
+        }
+    }
+    Ok(found.unwrap_or_else(|| Preprocess::clip(size)))
+}
+
+/// `vocab.json` + `merges.txt` are a quarter of `tokenizer.json`; without either it is CLIP's own vocabulary.
+fn tokenizer(files: &dyn ModelFiles) -> Result<Tokenizer> {
+    if let (Some(vocabulary), Some(merges)) = (files.open("vocab.json")?, files.open("merges.txt")?) {
+        let label = format!("{}/vocab.json", files.label());
+        let merges_label = format!("{}/merges.txt", files.label());
+        return Tokenizer::from_vocab_merges(vocabulary.bytes(), merges.bytes(), &label, &merges_label);
+    }
+    match files.open("tokenizer.json")? {
+        Some(bytes) => {
+            Tokenizer::from_tokenizer_json(bytes.bytes(), &format!("{}/tokenizer.json", files.label()))
+        }
+        None => Tokenizer::clip(),
+    }
+}

@@ -1,0 +1,162 @@
+//! The adapter file: one safetensors file for every method, the same in the page and natively.
+
+use std::{collections::HashMap, sync::Arc};
+
+use burn::tensor::{TensorData, backend::Backend};
+
+use super::{
+    Blob, TensorFile,
+    tensors::{Values, encode},
+};
+use crate::{
+    Error, Result,
+    adapter::{self, Adapter, Method, State},
+};
+
+/// `format` in the header.
+const FORMAT: &str = "lowshot-adapter";
+/// `version` in the header.
+const VERSION: &str = "1";
+
+/// What stands beside an adapter's tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// The backbone's name, for people.
+    pub backbone: String,
+    /// SHA-256 of its weights, for the check.
+    pub backbone_sha256: String,
+    /// Class names, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Text templates that the classes were described by.
+    pub templates: Vec<String>,
+}
+
+impl AdapterInfo {
+    /// Refuses another backbone than the one that the adapter was trained on.
+    ///
+    /// # Errors
+    /// The hashes differ; both names are in the message.
+    pub fn check_backbone(&self, file: &str, name: &str, sha256: &str) -> Result<()> {
+        if self.backbone_sha256 == sha256 {
+            return Ok(());
+        }
+        let why = format!(
+            "it was trained on backbone {} (sha256 {}), not on {name} ({}); give that model",
+            self.backbone,
+            short(&self.backbone_sha256),
+            short(sha256)
+        );
+        Err(Error::Adapter { file: file.into(), why })
+    }
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+/// The bytes of an adapter file. The same state gives the same bytes.
+///
+/// # Errors
+/// The device cannot return the tensors.
+pub async fn write<B: Backend>(adapter: &dyn Adapter<B>, info: &AdapterInfo) -> Result<Vec<u8>> {
+    let method = adapter.method().name();
+    let (config, tensors) = adapter.state().into_data().await?;
+    let values: Vec<(String, Vec<usize>, Vec<f32>)> =
+        tensors.into_iter().map(|(name, data)| (name, data.shape.to_vec(), data.iter::<f32>().collect())).collect();
+    let tensors: Vec<(&str, Vec<usize>, Values<'_>)> =
+        values.iter().map(|(name, shape, values)| (name.as_str(), shape.clone(), Values::F32(values))).collect();
+    let classes = serde_json::json!(info.classes).to_string();
+    let templates = serde_json::json!(info.templates).to_string();
+    encode(
+        &tensors,
+        &[
+            ("format", FORMAT),
+            ("version", VERSION),
+            ("method", method),
+            ("backbone", &info.backbone),
+            ("backbone_sha256", &info.backbone_sha256),
+            ("classes", &classes),
+            ("templates", &templates),
+            ("config", &config.to_string()),
+        ],
+    )
+}
+
+/// An adapter file that has been opened: what it says of itself, and the tensors.
+pub struct AdapterFile {
+    /// What stands beside the tensors.
+    pub info: AdapterInfo,
+    /// The method.
+    pub method: Method,
+    file: TensorFile,
+    config: serde_json::Value,
+}
+
+impl AdapterFile {
+    /// Opens an adapter file; `label` names it in messages.
+    ///
+    /// # Errors
+    /// Not safetensors, not an adapter, or one of a later version.
+    pub fn open(label: &str, blob: Arc<dyn Blob>) -> Result<Self> {
+        let file = TensorFile::open(label, blob)?;
+        let header = file.header();
+        let wrong = |why: String| Error::Adapter { file: label.into(), why };
+        if header.get("format").map(String::as_str) != Some(FORMAT) {
+            let advice = "give the adapter.safetensors that 'lowshot train' or the page wrote";
+            return Err(wrong(format!("it is no lowshot adapter; {advice}")));
+        }
+        match header.get("version").map(String::as_str) {
+            Some(VERSION) => {}
+            other => {
+                let version = other.unwrap_or("none");
+                return Err(wrong(format!("its version is {version}, this program reads {VERSION}; update lowshot")));
+            }
+        }
+        let info = AdapterInfo {
+            backbone: field(label, &header, "backbone")?,
+            backbone_sha256: field(label, &header, "backbone_sha256")?,
+            classes: parsed(label, &header, "classes")?,
+            templates: parsed(label, &header, "templates")?,
+        };
+        let method = field(label, &header, "method")?.parse().map_err(|error: Error| wrong(error.to_string()))?;
+        let config = parsed(label, &header, "config")?;
+        Ok(Self { info, method, file, config })
+    }
+
+    /// Puts the adapter on a device.
+    ///
+    /// # Errors
+    /// Tensors that do not fit the method or the classes.
+    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Box<dyn Adapter<B>>> {
+        let label = self.file.label();
+        let mut tensors = Vec::new();
+        let mut shapes: Vec<(String, Vec<usize>)> = self.file.shapes().collect();
+        shapes.sort();
+        for (name, shape) in shapes {
+            let mut values = Vec::new();
+            self.file.read(&name, &mut values)?;
+            tensors.push((name, TensorData::new(values, shape)));
+        }
+        let state = State::from_data(label, self.config.clone(), tensors, device)?;
+        let adapter = adapter::load(label, self.method, state)?;
+        if adapter.classes() != self.info.classes.len() {
+            let why = format!("it names {} classes but tells {} apart", self.info.classes.len(), adapter.classes());
+            return Err(Error::Adapter { file: label.into(), why });
+        }
+        Ok(adapter)
+    }
+}
+
+fn field(label: &str, header: &HashMap<String, String>, key: &str) -> Result<String> {
+    header.get(key).cloned().ok_or_else(|| Error::Adapter {
+        file: label.into(),
+        why: format!("its header has no '{key}'; train the adapter again"),
+    })
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(label: &str, header: &HashMap<String, String>, key: &str) -> Result<T> {
+    serde_json::from_str(&field(label, header, key)?).map_err(|error| Error::Adapter {
+        file: label.into(),
+        why: format!("its header's '{key}' is damaged ({error}); train the adapter again"),
+    })
+}
