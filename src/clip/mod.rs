@@ -1,3 +1,5 @@
 //! CLIP, tensors only: configuration, image towers, text tower, tokenizer, preprocessing.
 
 pub mod kernels;
+pub mod preprocess;
+pub mod resample;
