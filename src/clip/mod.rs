@@ -9,6 +9,7 @@ pub mod layers;
 pub mod model;
 pub mod parameters;
 pub mod preprocess;
+pub mod resample;
 pub mod resnet;
 pub mod text;
 pub mod tokenizer;

@@ -1,0 +1,408 @@
+//! CLIP's tokenizer: lower-cased, white-space-cleaned, byte-level byte-pair encoding.
+//!
+//! The contract is Hugging Face's `CLIPTokenizerFast`: the same ids for the same text, special tokens inside the text
+//! included. Text goes through five steps: specials are cut out, the rest is normalised (NFC, runs of white space to one
+//! space, lower case), split into words, each word's UTF-8 bytes become symbols (the last one marked `</w>`), and
+//! neighbouring symbols are merged in the order of the merges file (Sennrich et al. 2016, algorithm 1; Radford et al. 2021,
+//! section 2.4).
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use regex::Regex;
+use serde_json::Value;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::{Error, Result};
+
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+const END_OF_WORD: &str = "</w>";
+
+/// How CLIP cuts normalised text into words; white space matches nothing and so disappears.
+const WORDS: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// The second cut, which the byte-level step makes inside each word. It only matters where a word of [`WORDS`] is a
+/// special token's text (an upper-case one, which is not recognised as special): its letters and signs come apart.
+const BYTE_LEVEL_WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+";
+
+/// The merges of the vocabulary that every published CLIP uses.
+const CLIP_MERGES: &[u8] = include_bytes!("../../models/demo-clip/merges.txt");
+
+/// Turns text into token ids.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    /// The id that fills a text up to the context length: 0 in OpenAI's and `OpenCLIP`'s code, the padding token (usually
+    /// the end token) in Hugging Face's. It does not change a feature: CLIP reads the text's feature at the end token and
+    /// its attention is causal.
+    pub padding: u32,
+    vocabulary: HashMap<String, u32>,
+    /// Ids of the 256 bytes inside a word and at its end.
+    bytes: [u32; 256],
+    last_bytes: [u32; 256],
+    /// (left id, right id) → (rank, merged id); the lowest rank merges first.
+    merges: HashMap<(u32, u32), (u32, u32)>,
+    specials: Vec<Special>,
+    start: u32,
+    end: u32,
+    words: Regex,
+    byte_level_words: Regex,
+}
+
+/// A token that is recognised as a whole.
+#[derive(Debug, Clone)]
+struct Special {
+    text: String,
+    id: u32,
+    /// Looked for in the normalised text (so that any case matches) instead of the text as given.
+    normalised: bool,
+}
+
+/// A piece of text between specials, or the id of a special.
+enum Piece {
+    Text(String),
+    Special(u32),
+}
+
+impl Tokenizer {
+    /// The vocabulary that OpenAI's CLIP and its descendants share (49,408 entries, start 49406, end 49407, padding 0),
+    /// built in, for weights that come without tokenizer files.
+    ///
+    /// # Errors
+    /// Never with the merges that this crate was built with; a damaged source tree gives [`Error::Config`].
+    pub fn clip() -> Result<Self> {
+        let file = "the built-in merges.txt";
+        let merges = parse_merges_text(CLIP_MERGES, file)?;
+        // The order that OpenAI's code numbers them in: bytes, bytes at the end of a word, merges, specials.
+        let letters = byte_letters_in_order();
+        let ends = letters.iter().map(|letter| format!("{letter}{END_OF_WORD}"));
+        let merged = merges.iter().map(|(left, right)| format!("{left}{right}"));
+        let tokens = letters.iter().map(char::to_string).chain(ends).chain(merged).chain([START.into(), END.into()]);
+        let vocabulary = tokens.zip(0..).collect();
+        let mut tokenizer = Self::assemble(vocabulary, &merges, Vec::new(), WORDS, file)?;
+        tokenizer.padding = 0;
+        Ok(tokenizer)
+    }
+
+    /// Reads Hugging Face's `tokenizer.json`. `file` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the bytes are no tokenizer of CLIP's kind: not JSON, another model than BPE with `</w>`, other
+    /// normalisation, or merges that name unknown tokens.
+    pub fn from_tokenizer_json(bytes: &[u8], file: &str) -> Result<Self> {
+        let json: Value = serde_json::from_slice(bytes).map_err(|error| not_json(file, &error))?;
+        let model = &json["model"];
+        if model["type"].as_str().is_some_and(|kind| kind != "BPE") || model["end_of_word_suffix"] != END_OF_WORD {
+            let why = format!("not a CLIP tokenizer (a BPE model whose words end in {END_OF_WORD}): take the tokenizer.json of a CLIP model");
+            return Err(config(file, why));
+        }
+        check_normaliser(&json["normalizer"], file)?;
+        let vocabulary = parse_vocabulary(&model["vocab"], file)?;
+        let merges = parse_merges_json(&model["merges"], file)?;
+        let mut specials = Vec::new();
+        for token in json["added_tokens"].as_array().into_iter().flatten() {
+            let (Some(text), Some(id)) = (token["content"].as_str(), token["id"].as_u64()) else {
+                return Err(config(file, "an entry of added_tokens has no content or id: fetch the file again"));
+            };
+            let normalised = token["normalized"].as_bool().unwrap_or(false);
+            specials.push(Special { text: text.into(), id: id as u32, normalised });
+        }
+        let words = split_pattern(&json["pre_tokenizer"]).unwrap_or(WORDS);
+        let mut tokenizer = Self::assemble(vocabulary, &merges, specials, words, file)?;
+        if let Some(id) = json["padding"]["pad_id"].as_u64() {
+            tokenizer.padding = id as u32;
+        }
+        Ok(tokenizer)
+    }
+
+    /// Reads the older pair `vocab.json` and `merges.txt`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if either is malformed, or if they do not belong together.
+    pub fn from_vocab_merges(vocab_json: &[u8], merges_txt: &[u8], vocab_file: &str, merges_file: &str) -> Result<Self> {
+        let json: Value = serde_json::from_slice(vocab_json).map_err(|error| not_json(vocab_file, &error))?;
+        let vocabulary = parse_vocabulary(&json, vocab_file)?;
+        let merges = parse_merges_text(merges_txt, merges_file)?;
+        Self::assemble(vocabulary, &merges, Vec::new(), WORDS, merges_file)
+    }
+
+    fn assemble(
+        mut vocabulary: HashMap<String, u32>,
+        merges: &[(String, String)],
+        mut specials: Vec<Special>,
+        words: &str,
+        file: &str,
+    ) -> Result<Self> {
+        for special in &specials {
+            vocabulary.insert(special.text.clone(), special.id);
+        }
+        let special_id = |text: &str| {
+            let missing = || config(file, format!("the vocabulary has no {text}: take the files of a CLIP model"));
+            vocabulary.get(text).copied().ok_or_else(missing)
+        };
+        let (start, end) = (special_id(START)?, special_id(END)?);
+        // The flags of OpenAI's own files, for vocabularies that come without them: only the start token ignores case.
+        for (text, id, normalised) in [(START, start, true), (END, end, false)] {
+            if !specials.iter().any(|special| special.text == text) {
+                specials.push(Special { text: text.into(), id, normalised });
+            }
+        }
+        // Bytes that a vocabulary lacks are unknown, and CLIP's unknown token is its end token.
+        let (mut bytes, mut last_bytes) = ([end; 256], [end; 256]);
+        for (byte, letter) in byte_letters().into_iter().enumerate() {
+            let known = |token: String| vocabulary.get(&token).copied().unwrap_or(end);
+            bytes[byte] = known(letter.into());
+            last_bytes[byte] = known(format!("{letter}{END_OF_WORD}"));
+        }
+        let mut ranked = HashMap::with_capacity(merges.len());
+        for (rank, (left, right)) in merges.iter().enumerate() {
+            let id = |token: &str| {
+                let why = || format!("merge {} makes or uses {token:?}, which the vocabulary lacks: the tokenizer's files do not belong together", rank + 1);
+                vocabulary.get(token).copied().ok_or_else(|| config(file, why()))
+            };
+            ranked.insert((id(left)?, id(right)?), (rank as u32, id(&format!("{left}{right}"))?));
+        }
+        let compile = |pattern: &str| {
+            Regex::new(pattern).map_err(|error| {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default();
+                config(file, format!("its pattern for splitting words does not compile ({reason}): fetch the file again"))
+            })
+        };
+        let (words, byte_level_words) = (compile(words)?, compile(BYTE_LEVEL_WORDS)?);
+        let padding = end;
+        let merges = ranked;
+        Ok(Self { padding, vocabulary, bytes, last_bytes, merges, specials, start, end, words, byte_level_words })
+    }
+
+    /// The number of ids: one more than the highest.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary.values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    /// The id of a token by its exact text in the vocabulary, for example the `pad_token` of a `tokenizer_config.json`.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.vocabulary.get(token).copied()
+    }
+
+    /// The id before every text.
+    pub fn start_id(&self) -> u32 {
+        self.start
+    }
+
+    /// The id after every text, where CLIP reads the text's feature.
+    pub fn end_id(&self) -> u32 {
+        self.end
+    }
+
+    /// The ids of a text with the start and end tokens around them, however many there are.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = vec![self.start];
+        for piece in split_specials(text, self.specials.iter().filter(|special| !special.normalised)) {
+            match piece {
+                Piece::Special(id) => ids.push(id),
+                Piece::Text(text) => self.encode_between_specials(&normalise(&text), &mut ids),
+            }
+        }
+        ids.push(self.end);
+        ids
+    }
+
+    /// Ids of `[texts.len()][context]`: truncated to the context with the end token kept, or filled with
+    /// [`padding`](Self::padding). Signed, because that is what an embedding lookup takes.
+    pub fn encode_padded(&self, texts: &[impl AsRef<str>], context: usize) -> Vec<Vec<i32>> {
+        let encode = |text: &str| {
+            let mut ids = self.encode(text);
+            if ids.len() > context {
+                ids.truncate(context);
+                if let Some(last) = ids.last_mut() {
+                    *last = self.end;
+                }
+            }
+            ids.resize(context, self.padding);
+            ids.into_iter().map(|id| id as i32).collect()
+        };
+        texts.iter().map(|text| encode(text.as_ref())).collect()
+    }
+
+    fn encode_between_specials(&self, normalised: &str, ids: &mut Vec<u32>) {
+        for piece in split_specials(normalised, self.specials.iter().filter(|special| special.normalised)) {
+            match piece {
+                Piece::Special(id) => ids.push(id),
+                Piece::Text(text) => {
+                    for word in self.words.find_iter(&text).map(|found| found.as_str()) {
+                        if word == START || word == END {
+                            self.byte_level_words.find_iter(word).for_each(|part| self.encode_word(part.as_str(), ids));
+                        } else {
+                            self.encode_word(word, ids);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Byte-pair encoding of one word. Symbols form a linked list and the possible merges a heap, so that a word of a
+    /// million letters takes seconds and not hours.
+    fn encode_word(&self, word: &str, ids: &mut Vec<u32>) {
+        let Some((&last, head)) = word.as_bytes().split_last() else { return };
+        let mut symbols: Vec<u32> = head.iter().map(|&byte| self.bytes[byte as usize]).collect();
+        symbols.push(self.last_bytes[last as usize]);
+        let count = symbols.len();
+        // `next[i]` is the living symbol after i (count: none), `previous[i]` the one before (count: none).
+        let mut next: Vec<usize> = (1..=count).collect();
+        let mut previous: Vec<usize> = std::iter::once(count).chain(0..count - 1).collect();
+        let mut alive = vec![true; count];
+        let mut heap: BinaryHeap<Reverse<(u32, usize, u32)>> = BinaryHeap::new();
+        let candidate = |heap: &mut BinaryHeap<_>, symbols: &[u32], left: usize, right: usize| {
+            if let Some(&(rank, merged)) = self.merges.get(&(symbols[left], symbols[right])) {
+                heap.push(Reverse((rank, left, merged)));
+            }
+        };
+        for left in 0..count - 1 {
+            candidate(&mut heap, &symbols, left, left + 1);
+        }
+        while let Some(Reverse((rank, left, merged))) = heap.pop() {
+            // A merge is stale when either symbol has changed since it was noted.
+            if !alive[left] || next[left] == count {
+                continue;
+            }
+            let right = next[left];
+            if self.merges.get(&(symbols[left], symbols[right])) != Some(&(rank, merged)) {
+                continue;
+            }
+            symbols[left] = merged;
+            alive[right] = false;
+            next[left] = next[right];
+            if next[left] < count {
+                previous[next[left]] = left;
+                candidate(&mut heap, &symbols, left, next[left]);
+            }
+            if previous[left] < count {
+                candidate(&mut heap, &symbols, previous[left], left);
+            }
+        }
+        ids.extend(symbols.into_iter().zip(alive).filter_map(|(id, alive)| alive.then_some(id)));
+    }
+}
+
+/// Cuts the specials out of a text: at each place the leftmost one, and of several there the longest.
+fn split_specials<'a>(text: &str, specials: impl Iterator<Item = &'a Special> + Clone) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    loop {
+        let found = specials
+            .clone()
+            .filter(|special| !special.text.is_empty())
+            .filter_map(|special| rest.find(&special.text).map(|at| (at, special)))
+            .min_by_key(|(at, special)| (*at, Reverse(special.text.len())));
+        let Some((at, special)) = found else { break };
+        if at > 0 {
+            pieces.push(Piece::Text(rest[..at].into()));
+        }
+        pieces.push(Piece::Special(special.id));
+        rest = &rest[at + special.text.len()..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.into()));
+    }
+    pieces
+}
+
+/// NFC, each run of white space to one space, lower case letter by letter (no final sigma, `İ` to `i` and a dot above).
+fn normalise(text: &str) -> String {
+    let composed: String = if is_nfc(text) { text.into() } else { text.nfc().collect() };
+    let mut normalised = String::with_capacity(composed.len());
+    let mut after_space = false;
+    for letter in composed.chars() {
+        if !letter.is_whitespace() {
+            normalised.extend(letter.to_lowercase());
+        } else if !after_space {
+            normalised.push(' ');
+        }
+        after_space = letter.is_whitespace();
+    }
+    normalised
+}
+
+/// The printable letter that stands for each byte in vocabulary files: itself where it is printable in Latin-1, else the
+/// next free one from U+0100.
+fn byte_letters() -> [char; 256] {
+    let mut letters = ['\0'; 256];
+    let mut free = 0x100..;
+    for byte in 0..=255_u8 {
+        letters[byte as usize] = match byte {
+            b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => byte.into(),
+            _ => free.next().and_then(char::from_u32).unwrap_or_default(),
+        };
+    }
+    letters
+}
+
+/// The same letters in the vocabulary's order: those that stand for themselves first.
+fn byte_letters_in_order() -> Vec<char> {
+    let mut letters = byte_letters().to_vec();
+    letters.sort_unstable();
+    letters
+}
+
+fn parse_vocabulary(json: &Value, file: &str) -> Result<HashMap<String, u32>> {
+    let entries = json.as_object().ok_or_else(|| config(file, "no vocabulary (an object of token: id): fetch the file again"))?;
+    let entry = |(token, id): (&String, &Value)| {
+        let wrong = || config(file, format!("token {token:?} has no usable id: fetch the file again"));
+        let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|&id| id <= i32::MAX as u32);
+        Ok((token.clone(), id.ok_or_else(wrong)?))
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// Merges in either of the forms that Hugging Face has written: `"left right"` or `["left", "right"]`.
+fn parse_merges_json(json: &Value, file: &str) -> Result<Vec<(String, String)>> {
+    let wrong = |rank: usize| config(file, format!("merge {} is not a pair of tokens: fetch the file again", rank + 1));
+    let merges = json.as_array().ok_or_else(|| config(file, "no list of merges: fetch the file again"))?;
+    let pair = |(rank, merge): (usize, &Value)| {
+        let pair = match (merge.as_str(), merge.as_array().map(Vec::as_slice)) {
+            (Some(text), _) => text.split_once(' '),
+            (_, Some([left, right])) => left.as_str().zip(right.as_str()),
+            _ => None,
+        };
+        pair.map(|(left, right)| (left.into(), right.into())).ok_or_else(|| wrong(rank))
+    };
+    merges.iter().enumerate().map(pair).collect()
+}
+
+fn parse_merges_text(bytes: &[u8], file: &str) -> Result<Vec<(String, String)>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| config(file, "not UTF-8 text: fetch the file again"))?;
+    let lines = text.lines().enumerate().filter(|(number, line)| !(line.is_empty() || *number == 0 && line.starts_with("#version")));
+    let pair = |(number, line): (usize, &str)| {
+        let wrong = || config(file, format!("line {} is not two tokens and a space between: fetch the file again", number + 1));
+        line.split_once(' ').map(|(left, right)| (left.into(), right.into())).ok_or_else(wrong)
+    };
+    lines.map(pair).collect()
+}
+
+/// The pattern of the first `Split` step, wherever it stands.
+fn split_pattern(pre_tokenizer: &Value) -> Option<&str> {
+    let steps = pre_tokenizer["pretokenizers"].as_array().map_or(std::slice::from_ref(pre_tokenizer), Vec::as_slice);
+    steps.iter().find(|step| step["type"] == "Split").and_then(|step| step["pattern"]["Regex"].as_str())
+}
+
+/// Refuses a `tokenizer.json` that normalises otherwise than [`normalise`] does.
+fn check_normaliser(normaliser: &Value, file: &str) -> Result<()> {
+    let steps = normaliser["normalizers"].as_array().map_or(std::slice::from_ref(normaliser), Vec::as_slice);
+    let kinds: Vec<&str> = steps.iter().filter_map(|step| step["type"].as_str()).collect();
+    if kinds == ["NFC", "Replace", "Lowercase"] {
+        return Ok(());
+    }
+    let found = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+    Err(config(file, format!("its normalizer is {found}, CLIP's is NFC, Replace, Lowercase: take the tokenizer.json of a CLIP model")))
+}
+
+fn config(file: &str, why: impl Into<String>) -> Error {
+    Error::Config { file: file.into(), why: why.into() }
+}
+
+fn not_json(file: &str, error: &serde_json::Error) -> Error {
+    config(file, format!("not valid JSON ({error}): fetch the file again"))
+}
