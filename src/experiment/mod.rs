@@ -1,1 +1,3 @@
 //! Plan, run, result: what the command line does for researchers.
+
+pub mod dataset;

@@ -43,7 +43,8 @@ pub trait ClipBackend: Backend {
     ) -> Tensor<Self, 3>;
 
     /// Layer normalisation over the last dimension of `x` `[batch, tokens, width]`.
-    fn layer_norm(x: Tensor<Self, 3>, gamma: &Tensor<Self, 1>, beta: &Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 3>;
+    fn layer_norm(x: Tensor<Self, 3>, gamma: &Tensor<Self, 1>, beta: &Tensor<Self, 1>, epsilon: f64)
+    -> Tensor<Self, 3>;
 
     /// Softmax attention of every head: `qkv` is `[batch, tokens, 3 · width]` with queries, keys and values side by side
     /// and head `h` in columns `h · width / heads …` of each; the result is `[batch, tokens, width]`. `causal` lets a
