@@ -53,13 +53,13 @@ pub struct Classify {
 
 /// A picture's classes, best first.
 #[derive(Serialize)]
-struct Answer {
+pub struct Answer {
     path: PathBuf,
     classes: Vec<ClassProbability>,
 }
 
 #[derive(Serialize)]
-struct ClassProbability {
+pub struct ClassProbability {
     name: String,
     probability: f32,
 }

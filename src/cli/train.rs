@@ -164,7 +164,14 @@ impl Train {
                 return Err(Error::Usage("no method: give --method zero-shot, tip, tip-f, meta or linear-probe".into()));
             }
         };
-        let steps = self.iters.or(self.n_iters.map(|iterations| iterations * self.shots));
+        let steps = match (self.iters, self.n_iters, self.shots) {
+            (Some(steps), ..) => Some(steps),
+            (None, Some(iterations), Shots::PerClass(shots)) => Some(iterations.saturating_mul(shots)),
+            (None, Some(_), Shots::All) => {
+                return Err(Error::Usage("--n_iters is for each shot, which 'all' does not count; give --iters".into()));
+            }
+            (None, None, _) => None,
+        };
         let mut recipe = Recipe::from(method);
         let unused = |flag: &str, given: bool| {
             if given { Err(Error::Usage(format!("{flag} means nothing for method {method}; leave it out"))) } else { Ok(()) }
@@ -214,7 +221,7 @@ impl Task for Train {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
         self.project.check()?;
         let recipe = self.recipe()?;
-        if self.shots == 0 && self.fewshot.is_none() && recipe.method() != Method::ZeroShot {
+        if self.shots == Shots::PerClass(0) && self.fewshot.is_none() && recipe.method() != Method::ZeroShot {
             return Err(Error::Usage(format!("--shots 0 leaves {} nothing to learn from", recipe.method())));
         }
         let out = self.out();
@@ -231,7 +238,7 @@ impl Task for Train {
         dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
         let (list, notes) = match &self.fewshot {
             Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split)?,
-            None => sample(&dataset.split, Shots::PerClass(self.shots), self.seed)?,
+            None => sample(&dataset.split, self.shots, self.seed)?,
         };
         notes.iter().for_each(|note| observer(&Event::note(note)));
         let templates = templates_for(self.templates.as_deref(), &dataset)?;
@@ -267,12 +274,14 @@ impl Task for Train {
 /// Prints a result for people.
 pub fn print(result: &RunResult, out: Option<&std::path::Path>) -> Result<()> {
     let [low, high] = result.ci95;
+    let shots = match (result.shots, result.seed) {
+        (Some(shots), Some(seed)) => format!(", {shots} shots, seed {seed}"),
+        _ => String::new(),
+    };
     table::line(&format!(
-        "{} on {}, {} shots, seed {}: top-1 {} (95 % interval {:.1} – {:.1} %), top-5 {}, macro {} on {} test images",
+        "{} on {}{shots}: top-1 {} (95 % interval {:.1} – {:.1} %), top-5 {}, macro {} on {} test images",
         result.method,
         result.dataset,
-        result.shots,
-        result.seed,
         table::percent(result.top1),
         low * 100.0,
         high * 100.0,

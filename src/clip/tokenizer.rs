@@ -209,17 +209,23 @@ impl Tokenizer {
         ids
     }
 
+    /// The ids of a text, at most `context` of them: a longer text is cut and still ends with the end token.
+    pub fn encode_within(&self, text: &str, context: usize) -> Vec<u32> {
+        let mut ids = self.encode(text);
+        if ids.len() > context {
+            ids.truncate(context);
+            if let Some(last) = ids.last_mut() {
+                *last = self.end;
+            }
+        }
+        ids
+    }
+
     /// Ids of `[texts.len()][context]`: truncated to the context with the end token kept, or filled with
     /// [`padding`](Self::padding). Signed, because that is what an embedding lookup takes.
     pub fn encode_padded(&self, texts: &[impl AsRef<str>], context: usize) -> Vec<Vec<i32>> {
         let encode = |text: &str| {
-            let mut ids = self.encode(text);
-            if ids.len() > context {
-                ids.truncate(context);
-                if let Some(last) = ids.last_mut() {
-                    *last = self.end;
-                }
-            }
+            let mut ids = self.encode_within(text, context);
             ids.resize(context, self.padding);
             ids.into_iter().map(|id| id as i32).collect()
         };

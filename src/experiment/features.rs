@@ -143,7 +143,7 @@ impl FeatureCache {
     ) -> Result<()> {
         let width = backbone.config.embedding;
         let preprocess = &backbone.preprocess;
-        let picture = |name: &str| preprocess.pixels(&decode(&images.label(name), &images.read(name)?)?);
+        let picture = |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
         let picture = &picture;
         let mut fresh: Vec<(ContentHash, Vec<f32>)> = Vec::new();
         let result = thread::scope(|scope| {

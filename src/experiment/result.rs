@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    data::Item,
+    data::{Item, Shots},
     train::metrics::{Metrics, Scores},
 };
 
@@ -24,10 +24,10 @@ pub struct RunResult {
     pub backbone_sha256: String,
     /// The method.
     pub method: String,
-    /// Images of each class that were asked for.
-    pub shots: usize,
-    /// The seed.
-    pub seed: u64,
+    /// Images of each class that were asked for; `null` where an adapter is tested that was trained elsewhere.
+    pub shots: Option<Shots>,
+    /// The seed; `null` as for `shots`.
+    pub seed: Option<u64>,
     /// Test images.
     pub n_test: usize,
     /// Fraction of them whose best class is right.

@@ -109,12 +109,12 @@ fn preprocessing(files: &dyn ModelFiles, size: usize) -> Result<Preprocess> {
         if let Some(bytes) = files.open(name)? {
             let file = format!("{}/{name}", files.label());
             let preprocess = if name.starts_with("open") {
-                Preprocess::from_open_clip(&file, bytes.bytes(), size)?
+                Preprocess::from_open_clip_config(bytes.bytes(), &file)?
             } else {
-                Preprocess::from_hugging_face(&file, bytes.bytes())?
+                Preprocess::from_preprocessor_config(bytes.bytes(), &file)?
             };
-            if preprocess.crop != [size, size] {
-                let [height, width] = preprocess.crop;
+            let (width, height) = preprocess.crop;
+            if (width as usize, height as usize) != (size, size) {
                 let why = format!("it makes {width} × {height} pixels, but the image tower takes {size} × {size}");
                 return Err(Error::Config { file, why });
             }
@@ -122,7 +122,7 @@ fn preprocessing(files: &dyn ModelFiles, size: usize) -> Result<Preprocess> {
             break;
         }
     }
-    Ok(found.unwrap_or_else(|| Preprocess::clip(size)))
+    Ok(found.unwrap_or_else(|| Preprocess::clip(size as u32)))
 }
 
 /// `vocab.json` + `merges.txt` are a quarter of `tokenizer.json`; without either it is CLIP's own vocabulary.
