@@ -1,9 +1,7 @@
 //! What the user sees while something runs: a bar on a terminal, plain lines elsewhere; always on stderr.
 
-#![allow(clippy::print_stderr, reason = "this is where the command line prints")]
-
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     time::{Duration, Instant},
 };
 
@@ -34,7 +32,7 @@ impl Progress {
         if !self.terminal {
             if self.last_line.elapsed() >= LINE_EVERY {
                 self.last_line = Instant::now();
-                eprintln!("{what}: {done}/{total} {detail}");
+                note(format!("{what}: {done}/{total} {detail}").trim_end());
             }
             return;
         }
@@ -70,7 +68,7 @@ impl Observer for Progress {
             Event::Step(step) => self.show("training", step.step, step.steps, &format!("loss {:.4}", step.loss)),
             Event::Note { text } => {
                 self.finish();
-                eprintln!("note: {text}");
+                note(&format!("note: {text}"));
             }
             Event::Features { .. } => self.finish(),
         }
@@ -85,10 +83,10 @@ impl Drop for Progress {
 
 /// The one line of an error.
 pub fn error(error: &Error) {
-    eprintln!("lowshot: {}", error.to_string().replace('\n', " "));
+    note(&format!("lowshot: {}", error.to_string().replace('\n', " ")));
 }
 
-/// A line for the user that is no result.
+/// A line for the user that is no result. A reader that has gone away is no error.
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(stderr(), "{text}");
 }

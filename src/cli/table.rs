@@ -1,7 +1,5 @@
 //! Results on stdout: aligned columns for people, JSON for machines.
 
-#![allow(clippy::print_stdout, reason = "this is where the command line prints")]
-
 use std::io::{IsTerminal, Write, stdout};
 
 use serde::Serialize;
