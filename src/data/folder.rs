@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::item::relative_path;
 use super::sampler::divide;
 use super::{Item, Split, quote, quote_some, wrong};
 use crate::Result;
@@ -32,10 +33,15 @@ pub const DIVISION_SEED: u64 = 1;
 ///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data): a class folder without images (named), fewer than two classes, or a file name
-/// that [`relative_path`](super::item::relative_path) refuses.
+/// that [`relative_path`] refuses.
 pub fn from_listing(listing: &[String], place: &str) -> Result<(Split, Vec<String>)> {
     let mut notes = Vec::new();
-    let paths: Vec<&str> = listing.iter().map(String::as_str).filter(|path| !is_hidden(path)).collect();
+    let shown = listing.iter().filter(|path| !is_hidden(path)).map(|path| {
+        let end = if path.ends_with('/') { "/" } else { "" };
+        relative_path(path).map(|path| path + end).map_err(|why| wrong(place, why))
+    });
+    let listing = shown.collect::<Result<Vec<String>>>()?;
+    let paths: Vec<&str> = listing.iter().map(String::as_str).collect();
     let tops: BTreeSet<&str> = paths.iter().filter_map(|path| Some(path.split_once('/')?.0)).collect();
     let val = ["val", "valid", "validation"].into_iter().find(|name| tops.contains(name));
     let divided = tops.contains("train") && (val.is_some() || tops.contains("test"));
@@ -106,7 +112,8 @@ pub fn divided_by_seed(items: &[Item], place: &str, notes: &mut Vec<String>) -> 
 }
 
 fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
+    let hidden = |part: &str| (part.starts_with('.') && part != "." && part != "..") || part == "__MACOSX";
+    path.split('/').any(hidden)
 }
 
 fn is_image(path: &str) -> bool {

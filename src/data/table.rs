@@ -16,9 +16,10 @@ use crate::Result;
 /// [`Error::Data`](crate::Error::Data) with the line: no such columns, a row of another length, a path that leaves the
 /// folder, an empty label, an unknown split; or what [`Split::new`] refuses.
 pub fn from_csv(bytes: &[u8], place: &str) -> Result<(Split, Vec<String>)> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(utf8(bytes, place)?.as_bytes());
+    let text = utf8(bytes, place)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let not_csv = |error: csv::Error| {
-        let line = error.position().map_or(String::new(), |position| format!(" line {}", position.line()));
+        let line = error.position().map_or(String::new(), |position| format!(" line {}", line_at(text, position)));
         wrong(format!("{place}{line}"), format!("not a CSV row: {}: one value a column", plain(&error)))
     };
     let header = reader.headers().map_err(not_csv)?.clone();
@@ -32,7 +33,7 @@ pub fn from_csv(bytes: &[u8], place: &str) -> Result<(Split, Vec<String>)> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(not_csv)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |position| line_at(text, position));
         let field = |index: usize| record.get(index).unwrap_or_default();
         let item = Item::new(field(path), 0, field(label)).map_err(|why| wrong(format!("{place} line {line}"), why))?;
         rows.push((item, line, list.map(|list| field(list).to_ascii_lowercase())));
@@ -66,6 +67,13 @@ pub fn from_csv(bytes: &[u8], place: &str) -> Result<(Split, Vec<String>)> {
     }
     let split = divided_by_seed(&undivided, place, &mut notes)?;
     Ok((split, notes))
+}
+
+/// The line of a row. The reader's own count stops before any empty lines above the row.
+fn line_at(text: &str, position: &csv::Position) -> u64 {
+    let ahead = text.bytes().skip(position.byte() as usize);
+    let empty = ahead.take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| *byte == b'\n');
+    position.line() + empty.count() as u64
 }
 
 /// What the reader found, on one line and without the position, which the place already tells.
