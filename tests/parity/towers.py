@@ -1,0 +1,388 @@
+"""Expected features of CLIP's towers, by implementations that are not ours: transformers (HF layout) and open_clip.
+
+    python tests/parity/towers.py [NAME...]        writes tests/parity/towers/NAME.json, and a line of statistics each
+
+Every model is filled with the seeded weights of seeded.py, whose names and shapes the file lists; nothing is downloaded.
+Features are computed in f64 from the f32 (or rounded) weights, so that the reference has no rounding of its own; what
+PyTorch's f32 loses against that is printed, as the measure of what another f32 implementation may lose.
+"""
+
+import hashlib
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+import seeded
+
+OUT = Path(__file__).parent / "towers"
+DEMO = Path(__file__).parent.parent.parent / "models" / "demo-clip"
+START, END = 49406, 49407
+CAPTIONS = [
+    "",
+    "a photo of a cat.",
+    "a photo of an airplane.",
+    "a centered satellite photo of annual crop land.",
+    "a centered satellite photo of a river.",
+    "a centered satellite photo of a highway or road.",
+    "itap of a dog",
+    "A Circuit Diagram of an amplifier!",
+    "naïve café, 東京 🛰️",
+    "forest " * 90,
+]
+
+
+def hf(vision: dict, text: dict, projection: int) -> dict:
+    """A `config.json` of transformers' CLIPModel."""
+    return {"model_type": "clip", "projection_dim": projection, "text_config": text, "vision_config": vision}
+
+
+def sizes(width: int, layers: int, heads: int | None, act: str) -> dict:
+    """What both halves of a `config.json` say, with CLIP's usual proportions."""
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads or width // 64,
+        "intermediate_size": width * 4,
+        "hidden_act": act,
+    }
+
+
+def vit(width: int, layers: int, patch: int, side: int, heads: int | None = None, act: str = "quick_gelu", **more) -> dict:
+    """The vision half of a `config.json`."""
+    return {**sizes(width, layers, heads, act), "patch_size": patch, "image_size": side, **more}
+
+
+def text(width: int, layers: int, heads: int | None = None, act: str = "quick_gelu", **more) -> dict:
+    """The text half of a `config.json`."""
+    return {**sizes(width, layers, heads, act), "vocab_size": 49408, "eos_token_id": END, **more}
+
+
+def oc(embed: int, vision: dict, text: dict, **more) -> dict:
+    """The `model_cfg` of an `open_clip_config.json`."""
+    return {"embed_dim": embed, **more, "vision_cfg": vision, "text_cfg": {"context_length": 77, "vocab_size": 49408, **text}}
+
+
+TEXT_512 = {"width": 512, "heads": 8, "layers": 12}
+RN50 = oc(1024, {"image_size": 224, "layers": [3, 4, 6, 3], "width": 64, "patch_size": None}, TEXT_512, quick_gelu=True)
+RN101 = oc(512, {"image_size": 224, "layers": [3, 4, 23, 3], "width": 64, "patch_size": None}, TEXT_512, quick_gelu=True)
+VIT_B_32 = oc(512, {"image_size": 224, "layers": 12, "width": 768, "patch_size": 32}, TEXT_512, quick_gelu=True)
+
+# name: (layout, config, precisions). `mixed` is OpenAI's own: matrices in f16, norms and embeddings in f32.
+ARCHITECTURES = {
+    "tiny": ("hf", hf(vit(64, 2, 8, 32, heads=2), text(64, 2, heads=2), 64), ["f32", "f16", "bf16"]),
+    # Every size differs between the towers; the end of a text is where the largest id stands (eos_token_id 2).
+    "odd": (
+        "hf",
+        hf(
+            vit(96, 3, 7, 28, heads=3, act="gelu", layer_norm_eps=1e-3, intermediate_size=200),
+            text(48, 2, heads=3, act="gelu", vocab_size=1000, max_position_embeddings=20, eos_token_id=2),
+            40,
+        ),
+        ["f32"],
+    ),
+    # The end of a text is the first eos_token_id, though larger ids stand before it.
+    "first-eos": (
+        "hf",
+        hf(vit(32, 1, 8, 16, heads=2), text(32, 1, heads=2, vocab_size=1000, max_position_embeddings=16, eos_token_id=900), 24),
+        ["f32"],
+    ),
+    "tinyclip-8m": ("hf", hf(vit(256, 10, 16, 224, act="gelu"), text(256, 3, act="gelu"), 512), ["f32"]),
+    # As newer files are written: only what differs from transformers' defaults, which are ViT-B/32's.
+    "vit-b-32": ("hf", hf({}, {}, 512), ["f32"]),
+    "vit-b-16": ("hf", hf(vit(768, 12, 16, 224), text(512, 12), 512), ["f32"]),
+    "vit-l-14": ("hf", hf(vit(1024, 24, 14, 224), text(768, 12), 768), ["f32"]),
+    "open-clip-vit": (
+        "open_clip",
+        oc(
+            48,
+            {"image_size": 32, "layers": 2, "width": 96, "head_width": 32, "patch_size": 8, "mlp_ratio": 3.0},
+            {"context_length": 16, "vocab_size": 1000, "width": 64, "heads": 4, "layers": 2},
+        ),
+        ["f32"],
+    ),
+    "open-clip-vit-quickgelu": (
+        "open_clip",
+        oc(
+            64,
+            {"image_size": 32, "layers": 2, "width": 128, "patch_size": 8},
+            {"width": 64, "heads": 1, "layers": 2},
+            quick_gelu=True,
+        ),
+        ["f32"],
+    ),
+    "open-clip-resnet": (
+        "open_clip",
+        oc(
+            64,
+            {"image_size": 64, "layers": [1, 2, 1, 1], "width": 32, "patch_size": None},
+            {"context_length": 16, "vocab_size": 1000, "width": 64, "heads": 1, "layers": 1},
+        ),
+        ["f32"],
+    ),
+    # No config at all: the sizes are read off the shapes, heads are 64 wide, QuickGELU.
+    "openai-vit": (
+        "openai",
+        oc(96, {"image_size": 32, "layers": 2, "width": 128, "patch_size": 8}, {"width": 64, "heads": 1, "layers": 2}, quick_gelu=True),
+        ["f32", "mixed"],
+    ),
+    "openai-resnet": (
+        "openai",
+        oc(
+            64,
+            {"image_size": 96, "layers": [1, 2, 1, 1], "width": 32, "patch_size": None},
+            {"width": 64, "heads": 1, "layers": 1},
+            quick_gelu=True,
+        ),
+        ["f32", "mixed"],
+    ),
+    "openai-vit-b-32": ("openai", VIT_B_32, ["f32"]),
+    "openai-rn50": ("openai", RN50, ["f32"]),
+    "openai-rn101": ("openai", RN101, ["f32"]),
+}
+OPENAI_SCALARS = ("input_resolution", "context_length", "vocab_size")
+
+
+class Towers:
+    """Either implementation behind two calls."""
+
+    def __init__(self, layout: str, config: dict):
+        self.hf = layout == "hf"
+        if self.hf:
+            self.model = CLIPModel(CLIPConfig(**config)).eval()
+            self.side = self.model.config.vision_config.image_size
+            self.context = self.model.config.text_config.max_position_embeddings
+            self.end = self.model.config.text_config.eos_token_id
+            self.vocabulary = self.model.config.text_config.vocab_size
+        else:
+            cfg = {k: v for k, v in config.items() if k not in ("vision_cfg", "text_cfg")}
+            self.model = open_clip.model.CLIP(vision_cfg=config["vision_cfg"], text_cfg=config["text_cfg"], **cfg).eval()
+            self.side, self.context = config["vision_cfg"]["image_size"], config["text_cfg"]["context_length"]
+            self.vocabulary = config["text_cfg"]["vocab_size"]
+            self.end = self.vocabulary - 1
+
+    def inventory(self, layout: str) -> dict[str, list[int]]:
+        """Names and shapes of what a checkpoint of this layout holds."""
+        shapes = {name: list(value.shape) for name, value in self.model.state_dict().items()}
+        return shapes | ({name: [] for name in OPENAI_SCALARS} if layout == "openai" else {})
+
+    @torch.no_grad()
+    def fill(self, precision: str) -> None:
+        """Seeded weights, rounded as a file of that precision holds them, in f32."""
+        for name, value in self.model.state_dict().items():
+            if not value.is_floating_point():
+                continue
+            new = torch.from_numpy(seeded.tensor(name, list(value.shape)))
+            if precision == "bf16":
+                new = new.bfloat16().float()
+            elif precision == "f16" or (precision == "mixed" and not stays_f32(name)):
+                new = new.half().float()
+            value.copy_(new)
+
+    @torch.no_grad()
+    def image(self, pixels: torch.Tensor) -> torch.Tensor:
+        """`[n, 3, side, side]` → projected features `[n, width]`, not normalised."""
+        if self.hf:
+            return self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output)
+        return self.model.encode_image(pixels)
+
+    @torch.no_grad()
+    def text(self, ids: torch.Tensor) -> torch.Tensor:
+        """`[n, context]` → projected features `[n, width]`, not normalised."""
+        if self.hf:
+            return self.model.text_projection(self.model.text_model(input_ids=ids).pooler_output)
+        return self.model.encode_text(ids)
+
+
+def stays_f32(name: str) -> bool:
+    """What OpenAI's half-precision checkpoints keep in f32."""
+    return any(part in name for part in ("embedding", "ln_", "bn", "downsample.1", "logit_scale"))
+
+
+def texts(towers: Towers) -> list[list[int]]:
+    """Four texts: empty, short, half as long as fits, and filling the context. Start and end included, no padding."""
+    start, top = (START, START) if towers.vocabulary == 49408 else (1, towers.vocabulary - 2)
+    end = towers.vocabulary - 1 if towers.end == 2 else towers.end
+    out = []
+    for row, words in enumerate((0, 3, towers.context // 2, towers.context - 2)):
+        draws = (seeded.uniform(f"texts.{row}", words).astype(np.float64) + 1) / 2
+        ids = [3 + int(u * (top - 3)) for u in draws]
+        out.append([start, *(i + 1 if i == end else i for i in ids), end])
+    if towers.end == 2:
+        out[2][1] = 2  # must not be taken for the end
+    elif towers.end < towers.vocabulary - 1:
+        out[3][1] = towers.vocabulary - 1  # nor must the largest id
+    return out
+
+
+def padded(texts: list[list[int]], context: int, pad: int) -> torch.Tensor:
+    return torch.tensor([ids + [pad] * (context - len(ids)) for ids in texts])
+
+
+def folded(inventory: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The inventory with one entry for the same tensor of all blocks: `blocks.{0..11}.ln_1.weight`."""
+    runs: dict[tuple, list[int]] = {}
+    for name, shape in inventory.items():
+        match = re.fullmatch(r"(.*(?:layers|resblocks|layer\d)\.)(\d+)(\..*)", name)
+        key = (match[1], match[3], tuple(shape)) if match else (name, None, tuple(shape))
+        runs.setdefault(key, []).append(int(match[2]) if match else 0)
+    out = {}
+    for (head, tail, shape), blocks in runs.items():
+        assert tail is None or blocks == list(range(blocks[0], blocks[-1] + 1)), (head, blocks)
+        out[head if tail is None else f"{head}{{{blocks[0]}..{blocks[-1]}}}{tail}"] = list(shape)
+    return out
+
+
+def expanded(folded: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The inverse of `folded`, in the order of the file, which the digest follows."""
+    out = {}
+    for name, shape in folded.items():
+        match = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", name)
+        for block in range(int(match[2]), int(match[3]) + 1) if match else [None]:
+            out[name if block is None else f"{match[1]}{block}{match[4]}"] = shape
+    return out
+
+
+def rounded(features: torch.Tensor) -> list[list[float]]:
+    return [[float(f"{x:.7g}") for x in row] for row in features.tolist()]
+
+
+def statistics(features: torch.Tensor) -> str:
+    unit = torch.nn.functional.normalize(features, dim=-1)
+    likeness = (unit @ unit.T).fill_diagonal_(-1).max().item()
+    return f"{features.std().item():7.3f} {likeness:6.3f}"
+
+
+def off(actual: torch.Tensor, exact: torch.Tensor) -> float:
+    """The largest difference over the root mean square."""
+    return ((actual.double() - exact).abs().max() / exact.square().mean().sqrt()).item()
+
+
+def reference(name: str, layout: str, config: dict, precisions: list[str]) -> dict:
+    """Everything that the Rust side needs to rebuild one model and check its features."""
+    towers = Towers(layout, config)
+    inventory = folded(towers.inventory(layout))
+    floats = {k: v for k, v in expanded(inventory).items() if not is_integer(k)}
+    ids, pad = texts(towers), 0 if layout != "hf" or towers.end == 2 else towers.end
+    pixels, tokens = torch.from_numpy(seeded.pixels(2, towers.side)), padded(ids, towers.context, pad)
+    expected = {}
+    for precision in precisions:
+        towers.fill(precision)
+        if precision == "f32":
+            began = time.perf_counter()
+            image = towers.image(pixels)
+            between = time.perf_counter()
+            text = towers.text(tokens)
+            seconds = between - began, time.perf_counter() - between
+        towers.model.double()
+        exact = towers.image(pixels.double()), towers.text(tokens)
+        if precision == "f32":
+            print(f"{name:24} image {statistics(exact[0])} {off(image, exact[0]):.1e} {seconds[0]:6.2f} s   text", end=" ")
+            print(f"{statistics(exact[1])} {off(text, exact[1]):.1e} {seconds[1]:6.2f} s", flush=True)
+            for features in exact:
+                deviation, likeness = map(float, statistics(features).split())
+                assert 0.2 < deviation < 50 and likeness < 0.95, "too tame or too wild to be a test"
+        towers.model.float()
+        expected[precision] = {"image_features": rounded(exact[0]), "text_features": rounded(exact[1])}
+    return {
+        "layout": layout,
+        "config": config,
+        "image_size": towers.side,
+        "context_length": towers.context,
+        "pad": pad,
+        "texts": ids,
+        "tensors": inventory,
+        "sha256": seeded.digest(floats),
+        "expected": expected,
+    }
+
+
+def is_integer(name: str) -> bool:
+    """The tensors of a checkpoint that are no weights: counters and sizes, i64 scalars."""
+    return name in OPENAI_SCALARS or name.endswith("num_batches_tracked")
+
+
+def demo() -> dict:
+    """What demo-clip's trained weights make of nine seeded pictures, three satellite tiles and ten captions."""
+    model = CLIPModel.from_pretrained(DEMO, dtype=torch.float32).double().eval()
+    tokenizer = CLIPTokenizer.from_pretrained(DEMO)
+    tiles = sorted((OUT / "tiles").glob("*.png"))
+    mean = np.array([0.48145466, 0.4578275, 0.40821073])
+    std = np.array([0.26862954, 0.26130258, 0.27577711])
+    real = np.stack([((np.asarray(Image.open(tile)) / 255 - mean) / std).transpose(2, 0, 1) for tile in tiles])
+    ids = [tokenizer(caption, truncation=True, max_length=77)["input_ids"] for caption in CAPTIONS]
+    with torch.no_grad():
+        towers = Towers.__new__(Towers)
+        towers.hf, towers.model = True, model
+        image = towers.image(torch.cat([torch.from_numpy(seeded.pixels(9, 64)).double(), torch.from_numpy(real)]))
+        text = towers.text(padded(ids, 77, END))
+    print(f"{'demo-clip':24} image {statistics(image)}   text {statistics(text)}")
+    return {
+        "image_size": 64,
+        "context_length": 77,
+        "pad": END,
+        "seeded_images": 9,
+        "tiles": [tile.name for tile in tiles],
+        "captions": CAPTIONS,
+        "texts": ids,
+        "expected": {"image_features": rounded(image), "text_features": rounded(text)},
+    }
+
+
+def samples() -> dict:
+    """First numbers of some tensors as bit patterns, and pictures: what the generator itself is checked by."""
+    shapes = {
+        "logit_scale": [],
+        "vision_model.embeddings.class_embedding": [64],
+        "vision_model.embeddings.patch_embedding.weight": [64, 3, 8, 8],
+        "vision_model.encoder.layers.1.layer_norm2.weight": [64],
+        "vision_model.encoder.layers.1.mlp.fc1.weight": [256, 64],
+        "vision_model.encoder.layers.1.mlp.fc1.bias": [256],
+        "visual.proj": [64, 48],
+        "visual.layer3.5.conv2.weight": [32, 32, 3, 3],
+        "visual.layer3.5.bn3.weight": [128],
+        "visual.layer3.5.bn3.bias": [128],
+        "visual.layer3.5.bn2.bias": [32],
+        "visual.layer3.5.bn2.running_mean": [32],
+        "visual.layer3.5.bn2.running_var": [32],
+        "visual.layer3.0.downsample.1.bias": [128],
+    }
+
+    def bits(values: np.ndarray) -> dict:
+        first = torch.from_numpy(values.reshape(-1)[:4].copy())
+        as_integers = {"f32": first.view(torch.int32), "f16": first.half().view(torch.int16), "bf16": first.bfloat16().view(torch.int16)}
+        return {k: [i % 2 ** (32 if k == "f32" else 16) for i in v.tolist()] for k, v in as_integers.items()}
+
+    return {
+        "tensors": [{"name": k, "shape": v, "first": bits(seeded.tensor(k, v))} for k, v in shapes.items()],
+        "pixels": {"count": 2, "side": 28, "sha256": hashlib.sha256(seeded.pixels(2, 28).tobytes()).hexdigest()},
+    }
+
+
+def write(name: str, value: dict) -> None:
+    """One JSON file, one line for each of its first-level entries, so that a change shows where it is."""
+    lines = [f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in value.items()]
+    (OUT / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    wanted = sys.argv[1:] or [*ARCHITECTURES, "demo-clip", "samples"]
+    for name in wanted:
+        if name == "demo-clip":
+            write(name, demo())
+        elif name == "samples":
+            write(name, samples())
+        else:
+            write(name, reference(name, *ARCHITECTURES[name]))
+
+
+if __name__ == "__main__":
+    main()
