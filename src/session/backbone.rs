@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     Error, Result,
     clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit},
-    weights::{Checkpoint, ModelFiles, config, names::Layout},
+    weights::{Checkpoint, ModelFiles, config},
 };
 
 /// Texts that go through the text tower together.
@@ -34,7 +34,7 @@ impl<B: ClipBackend> Backbone<B> {
     /// Whatever is wrong with any of the files, with its name and what to do.
     pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
         let checkpoint = Checkpoint::from_files(files)?;
-        let config = model_config(files, &checkpoint)?;
+        let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, config.vision.image())?;
         let tokenizer = tokenizer(files)?;
         if tokenizer.vocabulary_size() > config.text.vocabulary {
@@ -82,24 +82,6 @@ impl<B: ClipBackend> Backbone<B> {
     /// Token ids of a text with start and end, cut to the context.
     fn token_ids(&self, text: &str) -> Vec<u32> {
         self.tokenizer.encode_within(text, self.config.text.context)
-    }
-}
-
-/// The config that belongs to the weights' layout; OpenAI's names tell their own shape where there is none.
-fn model_config(files: &dyn ModelFiles, checkpoint: &Checkpoint) -> Result<ClipConfig> {
-    let file = |name: &str| format!("{}/{name}", files.label());
-    match checkpoint.layout {
-        Layout::HuggingFace => match files.open("config.json")? {
-            Some(bytes) => config::hugging_face(&file("config.json"), bytes.bytes()),
-            None => {
-                let why = "it is missing; Hugging Face weights need the config.json that stands beside them on the hub";
-                Err(Error::Config { file: file("config.json"), why: why.into() })
-            }
-        },
-        Layout::OpenAi => match files.open("open_clip_config.json")? {
-            Some(bytes) => config::open_clip(&file("open_clip_config.json"), bytes.bytes()),
-            None => config::inferred(checkpoint),
-        },
     }
 }
 

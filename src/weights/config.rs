@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Checkpoint;
+use super::{Checkpoint, ModelFiles, names::Layout};
 use crate::{
     Error, Result,
     clip::{
@@ -12,6 +12,27 @@ use crate::{
         kernels::Activation,
     },
 };
+
+/// The config that belongs to the weights' layout; OpenAI's names tell their own shape where there is none.
+///
+/// # Errors
+/// No config beside Hugging Face weights, or one that is wrong.
+pub fn find(files: &dyn ModelFiles, checkpoint: &Checkpoint) -> Result<ClipConfig> {
+    let file = |name: &str| format!("{}/{name}", files.label());
+    match checkpoint.layout {
+        Layout::HuggingFace => match files.open("config.json")? {
+            Some(bytes) => hugging_face(&file("config.json"), bytes.bytes()),
+            None => {
+                let why = "it is missing; Hugging Face weights need the config.json that stands beside them on the hub";
+                Err(wrong(&file("config.json"), why.into()))
+            }
+        },
+        Layout::OpenAi => match files.open("open_clip_config.json")? {
+            Some(bytes) => open_clip(&file("open_clip_config.json"), bytes.bytes()),
+            None => inferred(checkpoint),
+        },
+    }
+}
 
 /// Reads a Hugging Face `config.json` of a `CLIPModel`. What it leaves out has transformers' default.
 ///
