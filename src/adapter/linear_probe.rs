@@ -94,6 +94,9 @@ impl<B: Backend> Adapter<B> for LinearProbe<B> {
 
 pub(super) fn load<B: Backend>(mut state: State<B>) -> Result<Box<dyn Adapter<B>>, String> {
     let settings: Settings = state.settings()?;
+    if settings.recipe.method() != Method::LinearProbe {
+        return Err(format!("its recipe is of {}", settings.recipe.method()));
+    }
     let weight = state.take("weight")?;
     let intercept = state.take_shaped("intercept", [1, weight.dims()[0]])?;
     state.finish()?;

@@ -336,6 +336,12 @@ impl<B: Backend> Training<B> {
         self.descent.step().await
     }
 
+    /// The loss as it stands, and its gradients in the shapes of [`Parameters`].
+    pub fn gradients(&mut self) -> (Tensor<B, 1>, Parameters<B>) {
+        let (loss, gradients) = self.descent.gradients();
+        (loss, Parameters::from_slice(&gradients))
+    }
+
     /// The adapter as learnt so far.
     pub fn finish(self) -> Meta<B> {
         Meta::bind(Parameters::from_slice(self.descent.parameters()), self.text, self.support, self.settings)

@@ -112,18 +112,14 @@ impl<B: Backend> Descent<B> {
         if self.done == self.steps {
             return Ok(None);
         }
-        let tracked: Vec<_> = self.parameters.iter().map(|p| Tensor::from_inner(p.clone()).require_grad()).collect();
-        let loss = (self.loss)(&tracked);
-        let mut gradients = loss.backward();
+        let (loss, gradients) = self.gradients();
         let learning_rate = self.optimiser.schedule.rate(self.optimiser.learning_rate, self.done, self.steps);
-        for ((parameter, moments), tracked) in self.parameters.iter_mut().zip(&mut self.moments).zip(&tracked) {
-            if let Some(gradient) = tracked.grad_remove(&mut gradients) {
-                let (updated, kept) = self.adamw.step(learning_rate, parameter.clone(), gradient, moments.take());
-                (*parameter, *moments) = (updated, kept);
-            }
+        for ((parameter, moments), gradient) in self.parameters.iter_mut().zip(&mut self.moments).zip(gradients) {
+            let (updated, kept) = self.adamw.step(learning_rate, parameter.clone(), gradient, moments.take());
+            (*parameter, *moments) = (updated, kept);
         }
         self.done += 1;
-        let loss = super::read(loss.inner()).await?.first().copied().unwrap_or(f32::NAN);
+        let loss = super::read(loss).await?.first().copied().unwrap_or(f32::NAN);
         if !loss.is_finite() {
             return Err(Error::Failed(format!(
                 "training: the loss is {loss} at step {} of {}: lower the learning rate (now {})",
@@ -133,8 +129,49 @@ impl<B: Backend> Descent<B> {
         Ok(Some(Step { step: self.done, steps: self.steps, loss, learning_rate: Some(learning_rate) }))
     }
 
+    /// The loss as it stands and its gradient by each parameter, in their order and shapes (zero where it does not
+    /// depend on one).
+    pub fn gradients(&mut self) -> (Tensor<B, 1>, Vec<Tensor<B, 2>>) {
+        let tracked: Vec<_> = self.parameters.iter().map(|p| Tensor::from_inner(p.clone()).require_grad()).collect();
+        let loss = (self.loss)(&tracked);
+        let mut gradients = loss.backward();
+        let of = |p: &Tensor<Autodiff<B>, 2>| {
+            p.grad_remove(&mut gradients).unwrap_or_else(|| p.clone().inner().zeros_like())
+        };
+        let gradients = tracked.iter().map(of).collect();
+        (loss.inner(), gradients)
+    }
+
     /// The parameters after the steps done so far, in the order they were given.
     pub fn parameters(&self) -> &[Tensor<B, 2>] {
         &self.parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hyper_parameters_outside_their_range_are_refused_by_name() {
+        let good = Optimiser::default();
+        assert!(good.adamw().is_ok());
+        for (bad, name) in [
+            (Optimiser { learning_rate: f64::NAN, ..good }, "learning rate"),
+            (Optimiser { learning_rate: 0.0, ..good }, "learning rate"),
+            (Optimiser { epsilon: -1.0, ..good }, "epsilon"),
+            (Optimiser { beta_2: 1.0, ..good }, "beta_2"),
+            (Optimiser { weight_decay: -0.1, ..good }, "weight decay"),
+        ] {
+            let message = bad.adamw().err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(message.contains(name), "{message:?} does not name {name}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_file_may_leave_settings_out_but_not_misspell_them() {
+        let read = |text: &str| serde_json::from_str::<Optimiser>(text);
+        assert_eq!(read(r#"{"weight_decay":0.0}"#).unwrap(), Optimiser { weight_decay: 0.0, ..Optimiser::default() });
+        assert!(read(r#"{"weight_decai":0.0}"#).is_err());
     }
 }
