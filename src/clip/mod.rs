@@ -3,3 +3,4 @@
 pub mod kernels;
 pub mod preprocess;
 pub mod resample;
+pub mod tokenizer;
