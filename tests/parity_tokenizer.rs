@@ -73,7 +73,8 @@ fn wrong_files_are_named_in_one_line() {
     assert!(bad(b"").starts_with("x/tokenizer.json: not valid JSON"));
     assert!(bad(b"{}").contains("not a CLIP tokenizer"));
     assert!(bad(br#"{"model":{"type":"WordPiece","vocab":{}}}"#).contains("not a CLIP tokenizer"));
-    let cased = br#"{"model":{"type":"BPE","end_of_word_suffix":"</w>","vocab":{},"merges":[]},"normalizer":{"type":"NFC"}}"#;
+    let cased =
+        br#"{"model":{"type":"BPE","end_of_word_suffix":"</w>","vocab":{},"merges":[]},"normalizer":{"type":"NFC"}}"#;
     assert!(bad(cased).contains("its normalizer is NFC"));
     let pair = |vocabulary: &[u8], merges: &[u8]| {
         message(Tokenizer::from_vocab_merges(vocabulary, merges, "x/vocab.json", "x/merges.txt"))

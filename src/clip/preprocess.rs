@@ -94,7 +94,11 @@ impl Preprocess {
             Value::Null => default.filter,
             value if value == 3 => Filter::Bicubic,
             value if value == 2 => Filter::Bilinear,
-            other => return Err(reader.wrong(&format!("resample is {other}: only 2 (bilinear) and 3 (bicubic) are supported"))),
+            other => {
+                return Err(
+                    reader.wrong(&format!("resample is {other}: only 2 (bilinear) and 3 (bicubic) are supported"))
+                );
+            }
         };
         let size = &json["size"];
         resolved.resize = if !flag("do_resize") {
@@ -113,7 +117,9 @@ impl Preprocess {
             (true, _) if crop.is_null() => default.crop,
             (true, _) => reader.width_height("crop_size", crop)?,
             (false, Resize::Exact { width, height }) => (width, height),
-            (false, _) => return Err(reader.wrong("do_center_crop is false and size fixes one side only, so pictures would differ in size: set crop_size")),
+            (false, _) => return Err(reader.wrong(
+                "do_center_crop is false and size fixes one side only, so pictures would differ in size: set crop_size",
+            )),
         };
         if let Some(scale) = json["rescale_factor"].as_f64() {
             resolved.scale = scale;
@@ -138,18 +144,27 @@ impl Preprocess {
     pub fn from_open_clip_config(bytes: &[u8], file: &str) -> Result<Self> {
         let reader = Reader::new(bytes, file)?;
         let json = &reader.json["preprocess_cfg"];
-        let size = if json["size"].is_null() { &reader.json["model_cfg"]["vision_cfg"]["image_size"] } else { &json["size"] };
+        let size =
+            if json["size"].is_null() { &reader.json["model_cfg"]["vision_cfg"]["image_size"] } else { &json["size"] };
         let (width, height) = reader.width_height("preprocess_cfg.size", size)?;
         let mut resolved = Self { crop: (width, height), crop_offset: CropOffset::Even, ..Self::clip(width) };
         resolved.resize = match json["resize_mode"].as_str().unwrap_or("shortest") {
             "shortest" if width == height => Resize::ShortestEdge(width),
             "squash" => Resize::Exact { width, height },
-            other => return Err(reader.wrong(&format!("resize_mode {other:?} at {width} × {height} is not supported: shortest (square) and squash are"))),
+            other => {
+                return Err(reader.wrong(&format!(
+                    "resize_mode {other:?} at {width} × {height} is not supported: shortest (square) and squash are"
+                )));
+            }
         };
         resolved.filter = match json["interpolation"].as_str().unwrap_or("bicubic") {
             "bicubic" => Filter::Bicubic,
             "bilinear" => Filter::Bilinear,
-            other => return Err(reader.wrong(&format!("interpolation {other:?} is not supported: bicubic and bilinear are"))),
+            other => {
+                return Err(
+                    reader.wrong(&format!("interpolation {other:?} is not supported: bicubic and bilinear are"))
+                );
+            }
         };
         resolved.mean = reader.three("preprocess_cfg.mean", &json["mean"], CLIP_MEAN)?;
         resolved.std = reader.three("preprocess_cfg.std", &json["std"], CLIP_STD)?;
@@ -163,11 +178,15 @@ impl Preprocess {
             Resize::Exact { width, height } => (width, height),
         };
         if self.crop.0 > width || self.crop.1 > height {
-            return Err(reader.wrong("crop_size is larger than size: padded pictures are not supported, make size as large"));
+            return Err(
+                reader.wrong("crop_size is larger than size: padded pictures are not supported, make size as large")
+            );
         }
         let finite = self.mean.iter().all(|mean| mean.is_finite()) && self.scale.is_finite();
         if !finite || !self.std.iter().all(|std| std.is_finite() && *std > 0.0) {
-            return Err(reader.wrong("mean, std or rescale_factor is not usable (std must be above 0): fetch the file again"));
+            return Err(
+                reader.wrong("mean, std or rescale_factor is not usable (std must be above 0): fetch the file again")
+            );
         }
         Ok(self)
     }
@@ -187,7 +206,11 @@ impl Preprocess {
             Resize::Exact { width, height } => (width.into(), height.into()),
             Resize::ShortestEdge(edge) => {
                 let longer = |long: u64, short: u64| ((u64::from(edge) * long) as f64 / short as f64) as u64;
-                if width <= height { (edge.into(), longer(height, width)) } else { (longer(width, height), edge.into()) }
+                if width <= height {
+                    (edge.into(), longer(height, width))
+                } else {
+                    (longer(width, height), edge.into())
+                }
             }
         };
         let offset = |size: u64, crop: u32| {
@@ -199,7 +222,10 @@ impl Preprocess {
             })
         };
         let (Some(left), Some(top)) = (offset(size.0, self.crop.0), offset(size.1, self.crop.1)) else {
-            let why = format!("is {width} × {height} pixels, smaller than the crop of {} × {}, and do_resize is off: give a larger one", self.crop.0, self.crop.1);
+            let why = format!(
+                "is {width} × {height} pixels, smaller than the crop of {} × {}, and do_resize is off: give a larger one",
+                self.crop.0, self.crop.1
+            );
             return Err(wrong(&why));
         };
         let crop = Crop { left, top, width: self.crop.0, height: self.crop.1 };
@@ -270,7 +296,9 @@ impl<'a> Reader<'a> {
     fn pixels(&self, name: &str, value: &Value) -> Result<u32> {
         match value.as_u64() {
             Some(pixels) if (1..=LARGEST_SIZE).contains(&pixels) => Ok(pixels as u32),
-            _ => Err(self.wrong(&format!("{name} gives {value} where a number of pixels from 1 to {LARGEST_SIZE} belongs: correct it"))),
+            _ => Err(self.wrong(&format!(
+                "{name} gives {value} where a number of pixels from 1 to {LARGEST_SIZE} belongs: correct it"
+            ))),
         }
     }
 
@@ -287,7 +315,10 @@ impl<'a> Reader<'a> {
         if value.is_null() {
             return Ok(default);
         }
-        let numbers: Option<Vec<f32>> = value.as_array().and_then(|values| values.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
-        numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| self.wrong(&format!("{name} is not three numbers: correct it")))
+        let numbers: Option<Vec<f32>> =
+            value.as_array().and_then(|values| values.iter().map(|v| v.as_f64().map(|v| v as f32)).collect());
+        numbers
+            .and_then(|numbers| numbers.try_into().ok())
+            .ok_or_else(|| self.wrong(&format!("{name} is not three numbers: correct it")))
     }
 }

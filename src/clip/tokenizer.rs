@@ -20,8 +20,7 @@ const END: &str = "<|endoftext|>";
 const END_OF_WORD: &str = "</w>";
 
 /// How CLIP cuts normalised text into words; white space matches nothing and so disappears.
-const WORDS: &str =
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
 /// The second cut, which the byte-level step makes inside each word. It only matters where a word of [`WORDS`] is a
 /// special token's text (an upper-case one, which is not recognised as special): its letters and signs come apart.
@@ -94,7 +93,9 @@ impl Tokenizer {
         let json: Value = serde_json::from_slice(bytes).map_err(|error| not_json(file, &error))?;
         let model = &json["model"];
         if model["type"].as_str().is_some_and(|kind| kind != "BPE") || model["end_of_word_suffix"] != END_OF_WORD {
-            let why = format!("not a CLIP tokenizer (a BPE model whose words end in {END_OF_WORD}): take the tokenizer.json of a CLIP model");
+            let why = format!(
+                "not a CLIP tokenizer (a BPE model whose words end in {END_OF_WORD}): take the tokenizer.json of a CLIP model"
+            );
             return Err(config(file, why));
         }
         check_normaliser(&json["normalizer"], file)?;
@@ -120,7 +121,12 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Config`] if either is malformed, or if they do not belong together.
-    pub fn from_vocab_merges(vocab_json: &[u8], merges_txt: &[u8], vocab_file: &str, merges_file: &str) -> Result<Self> {
+    pub fn from_vocab_merges(
+        vocab_json: &[u8],
+        merges_txt: &[u8],
+        vocab_file: &str,
+        merges_file: &str,
+    ) -> Result<Self> {
         let json: Value = serde_json::from_slice(vocab_json).map_err(|error| not_json(vocab_file, &error))?;
         let vocabulary = parse_vocabulary(&json, vocab_file)?;
         let merges = parse_merges_text(merges_txt, merges_file)?;
@@ -158,7 +164,12 @@ impl Tokenizer {
         let mut ranked = HashMap::with_capacity(merges.len());
         for (rank, (left, right)) in merges.iter().enumerate() {
             let id = |token: &str| {
-                let why = || format!("merge {} makes or uses {token:?}, which the vocabulary lacks: the tokenizer's files do not belong together", rank + 1);
+                let why = || {
+                    format!(
+                        "merge {} makes or uses {token:?}, which the vocabulary lacks: the tokenizer's files do not belong together",
+                        rank + 1
+                    )
+                };
                 vocabulary.get(token).copied().ok_or_else(|| config(file, why()))
             };
             ranked.insert((id(left)?, id(right)?), (rank as u32, id(&format!("{left}{right}"))?));
@@ -167,7 +178,10 @@ impl Tokenizer {
             Regex::new(pattern).map_err(|error| {
                 let reason = error.to_string();
                 let reason = reason.lines().last().unwrap_or_default();
-                config(file, format!("its pattern for splitting words does not compile ({reason}): fetch the file again"))
+                config(
+                    file,
+                    format!("its pattern for splitting words does not compile ({reason}): fetch the file again"),
+                )
             })
         };
         let (words, byte_level_words) = (compile(words)?, compile(BYTE_LEVEL_WORDS)?);
@@ -354,7 +368,8 @@ fn byte_letters_in_order() -> Vec<char> {
 }
 
 fn parse_vocabulary(json: &Value, file: &str) -> Result<HashMap<String, u32>> {
-    let entries = json.as_object().ok_or_else(|| config(file, "no vocabulary (an object of token: id): fetch the file again"))?;
+    let entries =
+        json.as_object().ok_or_else(|| config(file, "no vocabulary (an object of token: id): fetch the file again"))?;
     let entry = |(token, id): (&String, &Value)| {
         let wrong = || config(file, format!("token {token:?} has no usable id: fetch the file again"));
         let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|&id| id <= i32::MAX as u32);
@@ -380,9 +395,13 @@ fn parse_merges_json(json: &Value, file: &str) -> Result<Vec<(String, String)>> 
 
 fn parse_merges_text(bytes: &[u8], file: &str) -> Result<Vec<(String, String)>> {
     let text = std::str::from_utf8(bytes).map_err(|_| config(file, "not UTF-8 text: fetch the file again"))?;
-    let lines = text.lines().enumerate().filter(|(number, line)| !(line.is_empty() || *number == 0 && line.starts_with("#version")));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(number, line)| !(line.is_empty() || *number == 0 && line.starts_with("#version")));
     let pair = |(number, line): (usize, &str)| {
-        let wrong = || config(file, format!("line {} is not two tokens and a space between: fetch the file again", number + 1));
+        let wrong =
+            || config(file, format!("line {} is not two tokens and a space between: fetch the file again", number + 1));
         line.split_once(' ').map(|(left, right)| (left.into(), right.into())).ok_or_else(wrong)
     };
     lines.map(pair).collect()
@@ -402,7 +421,12 @@ fn check_normaliser(normaliser: &Value, file: &str) -> Result<()> {
         return Ok(());
     }
     let found = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
-    Err(config(file, format!("its normalizer is {found}, CLIP's is NFC, Replace, Lowercase: take the tokenizer.json of a CLIP model")))
+    Err(config(
+        file,
+        format!(
+            "its normalizer is {found}, CLIP's is NFC, Replace, Lowercase: take the tokenizer.json of a CLIP model"
+        ),
+    ))
 }
 
 fn config(file: &str, why: impl Into<String>) -> Error {

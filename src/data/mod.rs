@@ -11,6 +11,7 @@ pub mod fewshot;
 pub mod folder;
 pub mod generator;
 pub mod item;
+mod jpeg;
 pub mod lists;
 pub mod registry;
 pub mod sampler;
