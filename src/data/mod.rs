@@ -48,11 +48,8 @@ pub(crate) fn quote(text: &str) -> String {
 pub(crate) fn quote_some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;
     let hidden = names.len().saturating_sub(SHOWN);
-    let mut text = names.take(SHOWN).map(quote).collect::<Vec<_>>().join(", ");
-    if hidden > 0 {
-        text += &format!(" and {hidden} more");
-    }
-    text
+    let shown = names.take(SHOWN).map(quote).collect::<Vec<_>>().join(", ");
+    if hidden == 0 { shown } else { format!("{shown} and {hidden} more") }
 }
 
 /// `bytes` as text, without the byte order mark that some editors write.

@@ -73,7 +73,7 @@ impl Split {
 
     /// SHA-256 of [`Split::to_json`], in hexadecimal: equal for equal splits, however their files are laid out.
     pub fn sha256(&self) -> String {
-        Sha256::digest(self.to_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", Sha256::digest(self.to_json()))
     }
 
     /// All items: train, val, test.

@@ -69,12 +69,9 @@ impl Dataset {
         let mut missing: Vec<&PathBuf> = paths.iter().filter(|path| !path.is_file()).collect();
         missing.sort();
         let Some(first) = missing.first() else { return Ok(()) };
-        let (count, all) = (missing.len(), paths.len());
-        let why = format!(
-            "no such image, nor {} others of {all}: unpack all of {}, or correct the root",
-            count - 1,
-            self.name
-        );
+        let (count, all, name) = (missing.len(), paths.len(), &self.name);
+        let why =
+            format!("not found, as {count} of the {all} images needed: unpack all of {name}, or correct the root");
         Err(wrong(first.display().to_string(), why))
     }
 

@@ -23,7 +23,9 @@ fn found(variable: &str, beside: &str) -> Option<PathBuf> {
 
 fn per_class(items: &[Item]) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
-    items.iter().for_each(|item| *counts.entry(item.label).or_default() += 1);
+    for item in items {
+        *counts.entry(item.label).or_default() += 1;
+    }
     counts
 }
 

@@ -11,7 +11,9 @@ fn read(listing: &[&str]) -> lowshot::Result<(Split, Vec<String>)> {
 
 fn per_class(items: &[lowshot::data::Item]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
-    items.iter().for_each(|item| *counts.entry(item.class.as_str()).or_default() += 1);
+    for item in items {
+        *counts.entry(item.class.as_str()).or_default() += 1;
+    }
     counts
 }
 

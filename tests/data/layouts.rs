@@ -59,7 +59,7 @@ fn images_are_missed_only_when_they_are_used() {
     dataset.check_files(&dataset.split.train[..1]).unwrap();
     assert_eq!(dataset.read(&dataset.split.train[0]).unwrap(), b"jpeg");
     let missing = dataset.path(&dataset.split.train[1]).display().to_string();
-    assert_says(&message(dataset.check_files(&dataset.split.train)), &[&missing, "0 others of 2", "eurosat"]);
+    assert_says(&message(dataset.check_files(&dataset.split.train)), &[&missing, "1 of the 2 images", "eurosat"]);
     assert_says(&message(dataset.read(&dataset.split.train[1])), &[&missing, "cannot read"]);
 }
 

@@ -1,5 +1,8 @@
 //! Data sets: what is read, what is refused and in which words, and what the sampler draws.
 
+// The helpers stand outside of test functions, where the lints do not know that they are tests.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 #[cfg(feature = "native")]
 mod eurosat;
 mod fewshot;

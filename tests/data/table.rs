@@ -22,7 +22,8 @@ fn a_divided_table_is_read() {
 
 #[test]
 fn an_undivided_table_is_divided() {
-    let rows: String = (0..10).map(|index| format!("{index}.jpg,{}\n", ["ant", "bee"][index % 2])).collect();
+    let rows: Vec<String> = (0..10).map(|index| format!("{index}.jpg,{}\n", ["ant", "bee"][index % 2])).collect();
+    let rows = rows.concat();
     let (split, notes) = read(&format!("path,label\n{rows}0.jpg,ant\n")).unwrap();
     assert_eq!((split.train.len(), split.val.len(), split.test.len()), (6, 2, 2));
     assert_says(&notes.join("; "), &["t.csv", "50/20/30", "1 repeated"]);
