@@ -174,7 +174,7 @@ fn spread(name: &str, shape: &[usize]) -> (f32, f32) {
         "logit_scale" => (4.6052, 0.0),
         "running_mean" => (0.0, 0.1),
         "running_var" => (1.0, 0.5),
-        "weight" if shape.len() == 1 => (if ends_bottleneck { 0.4 } else { 1.0 }, 0.2),
+        "weight" if shape.len() == 1 => (if ends_bottleneck { 0.35 } else { 1.0 }, 0.2),
         _ if last.ends_with("bias") => {
             if batch_norm && !ends_bottleneck {
                 (-0.2, 0.2)
