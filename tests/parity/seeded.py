@@ -55,7 +55,7 @@ def spread(name: str, shape: list[int]) -> tuple[float, float]:
     if last == "running_var":
         return 1.0, 0.5
     if last == "weight" and len(shape) == 1:
-        return (0.4 if ends_bottleneck else 1.0), 0.2
+        return (0.35 if ends_bottleneck else 1.0), 0.2
     if last.endswith("bias"):
         return (-0.2, 0.2) if batch_norm and not ends_bottleneck else (0.0, 0.1)
     if "embedding" in name and "patch_embedding" not in name:

@@ -1,6 +1,6 @@
 """Expected features of CLIP's towers, by implementations that are not ours: transformers (HF layout) and open_clip.
 
-    python tests/parity/towers.py [NAME...]        writes tests/parity/towers/NAME.json, and a line of statistics each
+    python tests/parity/towers.py [NAME...]        writes tests/parity/towers/NAME.json, prints a line of statistics each
 
 Every model is filled with the seeded weights of seeded.py, whose names and shapes the file lists; nothing is downloaded.
 Features are computed in f64 from the f32 (or rounded) weights, so that the reference has no rounding of its own; what
@@ -148,15 +148,20 @@ def rounded(features: torch.Tensor) -> list[list[float]]:
     return [[float(f"{x:.7g}") for x in row] for row in features.tolist()]
 
 
-def statistics(features: torch.Tensor) -> str:
+def likeness(features: torch.Tensor) -> float:
+    """The largest cosine between two rows."""
     unit = torch.nn.functional.normalize(features, dim=-1)
-    likeness = (unit @ unit.T).fill_diagonal_(-1).max().item()
-    return f"{features.std().item():7.3f} {likeness:6.3f}"
+    return (unit @ unit.T).fill_diagonal_(-1).max().item()
 
 
 def off(actual: torch.Tensor, exact: torch.Tensor) -> float:
     """The largest difference over the root mean square."""
     return ((actual.double() - exact).abs().max() / exact.square().mean().sqrt()).item()
+
+
+def row(rough: torch.Tensor, exact: torch.Tensor) -> str:
+    """Part of a line of the table in README.md."""
+    return f"{exact.std():.2f} | {likeness(exact):.2f} | {off(rough, exact):.1e}"
 
 
 def reference(name: str, layout: str, config: dict, precisions: list[str]) -> dict:
@@ -178,11 +183,10 @@ def reference(name: str, layout: str, config: dict, precisions: list[str]) -> di
         towers.model.double()
         exact = towers.image(pixels.double()), towers.text(tokens)
         if precision == "f32":
-            print(f"{name:24} image {statistics(exact[0])} {off(image, exact[0]):.1e} {seconds[0]:6.2f} s   text", end=" ")
-            print(f"{statistics(exact[1])} {off(text, exact[1]):.1e} {seconds[1]:6.2f} s", flush=True)
-            for features in exact:
-                deviation, likeness = map(float, statistics(features).split())
-                assert 0.2 < deviation < 50 and likeness < 0.95, "too tame or too wild to be a test"
+            print(f"| {name} | {row(image, exact[0])} | {row(text, exact[1])} | {seconds[0]:.1f} + {seconds[1]:.1f} |", flush=True)
+            for rough, features in zip((image, text), exact):
+                assert 0.2 < features.std() < 50 and likeness(features) < 0.95, "too tame or too wild to be a test"
+                assert off(rough, features) < 2e-5, "rounding alone comes too near the tolerance"
         towers.model.float()
         expected[precision] = {"image_features": rounded(exact[0]), "text_features": rounded(exact[1])}
     return {
@@ -217,7 +221,6 @@ def demo() -> dict:
         towers.hf, towers.model = True, model
         image = towers.image(torch.cat([torch.from_numpy(seeded.pixels(9, 64)).double(), torch.from_numpy(real)]))
         text = towers.text(padded(ids, 77, END))
-    print(f"{'demo-clip':24} image {statistics(image)}   text {statistics(text)}")
     return {
         "image_size": 64,
         "context_length": 77,

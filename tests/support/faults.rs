@@ -55,7 +55,7 @@ impl Fault {
     }
 }
 
-/// Every model folder that must be refused: weights, configs, shards, TorchScript.
+/// Every model folder that must be refused: weights, configs, shards, archives.
 pub fn models(parent: &Path) -> Vec<Fault> {
     [weights(parent), configs(parent), shards(parent), torch_script(parent)].concat()
 }

@@ -137,7 +137,7 @@ impl Reference {
         for (name, shape) in self.tensors.iter().filter(|(name, _)| !seeded::is_integer(name)) {
             state.update(bytemuck::cast_slice(&seeded::tensor(name, shape)));
         }
-        hex(&state.finalize())
+        format!("{:x}", state.finalize())
     }
 }
 
@@ -198,11 +198,6 @@ pub fn read(name: &str) -> Value {
     let path = folder().join(format!("{name}.json"));
     let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folder() -> PathBuf {

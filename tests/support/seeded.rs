@@ -1,7 +1,7 @@
 //! Weights and pictures from a name and a counter, so that neither has to be stored.
 //!
 //! `tests/parity/seeded.py` computes the same numbers to the last bit: only integer arithmetic, and f32 products and sums
-//! in the same order, take part. A number is drawn from (name, index): FNV-1a of the name starts a SplitMix64 sequence
+//! in the same order, take part. A number is drawn from (name, index): FNV-1a of the name starts a `SplitMix64` sequence
 //! (Steele, Lea, Flood 2014), the top 24 bits of its index-th output become a float in [-1, 1), which f32 holds exactly.
 
 use std::io::{self, Write};
@@ -43,10 +43,9 @@ impl Precision {
         }
         match self {
             Self::F32 => "F32",
-            Self::F16 => "F16",
             Self::Bf16 => "BF16",
             Self::Mixed if stays_f32(name) => "F32",
-            Self::Mixed => "F16",
+            Self::F16 | Self::Mixed => "F16",
         }
     }
 }
@@ -174,7 +173,7 @@ fn spread(name: &str, shape: &[usize]) -> (f32, f32) {
         "logit_scale" => (4.6052, 0.0),
         "running_mean" => (0.0, 0.1),
         "running_var" => (1.0, 0.5),
-        "weight" if shape.len() == 1 => (if ends_bottleneck { 0.4 } else { 1.0 }, 0.2),
+        "weight" if shape.len() == 1 => (if ends_bottleneck { 0.35 } else { 1.0 }, 0.2),
         _ if last.ends_with("bias") => {
             if batch_norm && !ends_bottleneck {
                 (-0.2, 0.2)

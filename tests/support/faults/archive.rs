@@ -7,7 +7,7 @@ use super::images::crc32;
 use super::{Fault, broken_folder};
 use crate::support::folders;
 
-/// OpenAI's download (a TorchScript archive, which is a zip) under its own name and under that of safetensors.
+/// OpenAI's download (a `TorchScript` archive, which is a zip) under its own name and under that of safetensors.
 pub fn torch_script(parent: &Path) -> Vec<Fault> {
     let archive = zip(&[
         ("ViT-B-32/constants.pkl", b"\x80\x02).".as_slice()),
