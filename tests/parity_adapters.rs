@@ -1,5 +1,12 @@
 //! The adapters on features against PyTorch and scikit-learn (`tests/parity/adapters.py` makes the reference).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::default_trait_access,
+    reason = "a test prints and fails loudly"
+)]
+
 use std::{
     ops::ControlFlow,
     pin::pin,
@@ -176,12 +183,12 @@ fn tip_f_after_5_and_100_steps() {
 
     let (adapter, steps) = run(recipe, &few_shot, 0);
     assert_eq!(adapter.trainable_parameters(), 20 * 32);
-    reference.assert_close(tensor(&adapter.state(), "keys"), "tip-f.keys.100", 1e-4);
+    reference.assert_close(tensor(&adapter.state(), "keys"), "tip-f.keys.100", 1e-5);
     assert_close(&losses(&steps), &reference.numbers("tip-f.losses"), "tip-f.losses", 1e-5);
     let config = adapter.state().config;
     let searched = [config["beta"].as_f64().unwrap(), config["alpha"].as_f64().unwrap()];
     assert_close(&searched, &reference.numbers("tip-f.searched"), "tip-f.searched", 1e-12);
-    reference.assert_close(adapter.logits(reference.matrix("test")).unwrap(), "tip-f.logits", 1e-4);
+    reference.assert_close(adapter.logits(reference.matrix("test")).unwrap(), "tip-f.logits", 2e-5);
 }
 
 #[test]
@@ -196,7 +203,7 @@ fn meta_forward_gradients_and_training_from_given_weights() {
         ("gate.weight", gradients.gate_weight),
         ("gate.bias", gradients.gate_bias),
     ] {
-        reference.assert_close(gradient, &format!("meta.gradient.{name}"), 1e-4);
+        reference.assert_close(gradient, &format!("meta.gradient.{name}"), 1e-5);
     }
 
     let untrained = reference.meta_training(0).finish();
@@ -207,7 +214,7 @@ fn meta_forward_gradients_and_training_from_given_weights() {
     while let Some(step) = block_on(training.step()).unwrap() {
         steps.push(step);
     }
-    assert_close(&losses(&steps), &reference.numbers("meta.losses"), "meta.losses", 1e-4);
+    assert_close(&losses(&steps), &reference.numbers("meta.losses"), "meta.losses", 2e-5);
     let mut early = reference.meta_training(200);
     for _ in 0..10 {
         block_on(early.step()).unwrap().unwrap();
@@ -216,10 +223,10 @@ fn meta_forward_gradients_and_training_from_given_weights() {
         let adapter = training.finish();
         let state = adapter.state();
         for name in ["query.weight", "key.weight", "gate.weight", "gate.bias"] {
-            reference.assert_close(tensor(&state, name), &format!("meta.{done}.{name}"), 2e-4);
+            reference.assert_close(tensor(&state, name), &format!("meta.{done}.{name}"), 2e-5);
         }
         let logits = adapter.logits(reference.matrix("test")).unwrap();
-        reference.assert_close(logits, &format!("meta.logits.{done}"), 1e-4);
+        reference.assert_close(logits, &format!("meta.logits.{done}"), 1e-5);
     }
 }
 
@@ -252,7 +259,7 @@ fn linear_probe_finds_scikit_learns_minimum() {
         assert_eq!(steps.len(), 1);
         let state = adapter.state();
         // scikit-learn knows the six classes with shots; the seventh is never predicted.
-        let known = tensor(&state, "weight").slice([0..6]);
+        let known = tensor(&state, "weight").narrow(0, 0, 6);
         reference.assert_close(known, &format!("linear-probe.{name}.coefficients"), 1e-5);
         let intercept = tensor(&state, "intercept").slice([0..1, 0..6]);
         reference.assert_close(intercept, &format!("linear-probe.{name}.intercept"), 1e-5);
@@ -279,7 +286,9 @@ fn the_probe_searches_c_on_the_validation_images() {
     };
     let (given, _) = run(recipe(false), &few_shot, 0);
     let (searched, steps) = run(recipe(true), &few_shot, 0);
-    assert_eq!(steps.len(), 15);
+    // Seven powers of ten, then one or two neighbours of the best at each of four halvings.
+    assert!((11..=15).contains(&steps.len()), "{} fits", steps.len());
+    assert_eq!(steps.last().map(|step| step.steps), Some(steps.len()));
     assert!(right(searched.as_ref()) > right(given.as_ref()));
     assert!(searched.state().config["c"].as_f64().unwrap() > 1e-3);
 }
@@ -407,10 +416,10 @@ fn only_what_carries_over_is_given_other_classes() {
     let reference = Reference::open();
     let few_shot = reference.few_shot();
     let mut fewer = few_shot.clone();
-    fewer.text = few_shot.text.clone().slice([0..3]);
+    fewer.text = few_shot.text.clone().narrow(0, 0, 3);
     let kept: Vec<usize> = (0..20).filter(|&row| few_shot.labels[row] < 3).collect();
     fewer.labels = kept.iter().map(|&row| few_shot.labels[row]).collect();
-    let rows = kept.iter().map(|&row| few_shot.features.clone().slice([row..row + 1])).collect();
+    let rows = kept.iter().map(|&row| few_shot.features.clone().narrow(0, row, 1)).collect();
     fewer.features = Tensor::cat(rows, 0);
     fewer.val = None;
     for method in Method::ALL {

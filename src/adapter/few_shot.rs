@@ -78,14 +78,15 @@ impl<B: Backend> FewShot<B> {
 
     /// Refuses features that are not finite or not of unit length. Reads them back, so it is done once, before a fit.
     pub(super) async fn check_lengths(&self) -> Result<()> {
+        // A length that is not a number is in no range.
+        let allowed = 1.0 - LENGTH_TOLERANCE..=1.0 + LENGTH_TOLERANCE;
         let val = self.val.as_ref().map(|val| ("validation images", &val.features));
         for (place, features) in [("text features", &self.text), ("shots", &self.features)].into_iter().chain(val) {
             if features.dims()[0] == 0 {
                 continue;
             }
             let squares = read(features.clone().powi_scalar(2).sum_dim(1)).await?;
-            // Written so that a length that is not a number is refused, too.
-            let wrong = squares.iter().position(|square| !((square.sqrt() - 1.0).abs() <= LENGTH_TOLERANCE));
+            let wrong = squares.iter().position(|square| !allowed.contains(&square.sqrt()));
             if let Some(row) = wrong {
                 let why = format!("row {row} has length {}, not 1: normalise the features", squares[row].sqrt());
                 return Err(Error::Data { place: place.into(), why });

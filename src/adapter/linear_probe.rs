@@ -30,7 +30,8 @@ pub struct LinearProbeConfig {
     /// Inverse strength of the penalty: `C` above.
     pub c: f64,
     /// Whether to choose `C` on the validation images, where there are any, by CLIP's sweep: powers of ten from 1e-6 to
-    /// 1e6 two apart, then four halvings of the distance around the best; of equals, the first tried.
+    /// 1e6 two apart, then four halvings of the distance around the best; of equals, the first tried. Large `C` take
+    /// many iterations.
     pub search: bool,
     /// The fit ends when no entry of the gradient of the mean loss exceeds this.
     pub tolerance: f64,
@@ -145,11 +146,15 @@ fn objective(rows: &Rows, classes: usize, c: f64, weights: &[f64], gradient: &mu
         logits_of(row, weights, &mut logits);
         let peak = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let own = logits[label] - peak;
-        logits.iter_mut().for_each(|logit| *logit = (*logit - peak).exp());
+        for logit in &mut logits {
+            *logit = (*logit - peak).exp();
+        }
         let total: f64 = logits.iter().sum();
         value += (total.ln() - own) / n;
         // From here on: the derivative by the logits, (probability − one-hot) / n.
-        logits.iter_mut().for_each(|logit| *logit /= total * n);
+        for logit in &mut logits {
+            *logit /= total * n;
+        }
         logits[label] -= 1.0 / n;
         for (x, gradient) in row.iter().chain(&[1.0]).zip(gradient.chunks_exact_mut(classes)) {
             gradient.iter_mut().zip(&logits).for_each(|(gradient, slope)| *gradient += x * slope);
@@ -170,9 +175,10 @@ pub(super) struct Training {
     present: Vec<usize>,
     classes: usize,
     val: Option<Rows>,
-    /// Logarithms of the `C` still to be tried, last first, and the distance between them.
+    /// Logarithms of the `C` still to be tried, last first; the distance between them, and how often it will be halved.
     waiting: Vec<f64>,
     distance: f64,
+    halvings: usize,
     done: usize,
     best: Option<Fitted>,
 }
@@ -203,8 +209,8 @@ impl Training {
             Some(val) => Some(Rows::read(&val.features, val.labels.clone()).await?),
             None => None,
         };
-        let waiting = if val.is_some() { COARSE.to_vec() } else { vec![config.c.log10()] };
-        Ok(Self { config, shots, present, classes, val, waiting, distance: 2.0, done: 0, best: None })
+        let (waiting, halvings) = if val.is_some() { (COARSE.to_vec(), HALVINGS) } else { (vec![config.c.log10()], 0) };
+        Ok(Self { config, shots, present, classes, val, waiting, distance: 2.0, halvings, done: 0, best: None })
     }
 
     pub(super) fn step(&mut self) -> Option<Step> {
@@ -224,12 +230,14 @@ impl Training {
         if self.best.as_ref().is_none_or(|best| correct > best.correct) {
             self.best = Some(Fitted { log_c, correct, minimum });
         }
-        if self.val.is_some() && self.waiting.is_empty() && self.done < COARSE.len() + 2 * HALVINGS {
+        if self.waiting.is_empty() && self.halvings > 0 {
+            self.halvings -= 1;
             self.distance /= 2.0;
             let centre = self.best.as_ref().map_or(log_c, |best| best.log_c);
             self.waiting = vec![centre + self.distance, centre - self.distance];
+            self.waiting.retain(|log_c| (COARSE[6]..=COARSE[0]).contains(log_c));
         }
-        let steps = if self.val.is_some() { COARSE.len() + 2 * HALVINGS } else { 1 };
+        let steps = self.done + self.waiting.len() + 2 * self.halvings;
         Some(Step { step: self.done, steps, loss, learning_rate: None })
     }
 
@@ -247,13 +255,13 @@ impl Training {
     /// The best fit; before the first step, one that knows nothing.
     pub(super) fn finish<B: Backend>(self, device: &B::Device) -> LinearProbe<B> {
         let (width, present) = (self.shots.width, self.present.len());
-        let (log_c, minimum) = match self.best {
-            Some(best) => (best.log_c, best.minimum),
-            None => {
+        let (log_c, minimum) = self.best.map_or_else(
+            || {
                 let x = vec![0.0; (width + 1) * present];
                 (self.config.c.log10(), Minimum { x, value: f64::NAN, gradient: f64::MAX, iterations: 0 })
-            }
-        };
+            },
+            |best| (best.log_c, best.minimum),
+        );
         let mut weight = vec![0f32; self.classes * width];
         let mut intercept = vec![NEVER; self.classes];
         for (column, &class) in self.present.iter().enumerate() {

@@ -92,7 +92,9 @@ fn descent_direction(gradient: &[f64], pairs: &VecDeque<Pair>) -> Vec<f64> {
     }
     if let Some(last) = pairs.back() {
         let scale = last.curvature / dot(&last.change, &last.change);
-        direction.iter_mut().for_each(|d| *d *= scale);
+        for d in &mut direction {
+            *d *= scale;
+        }
     }
     for (pair, weight) in pairs.iter().zip(weights.into_iter().rev()) {
         let correction = dot(&pair.change, &direction) / pair.curvature;

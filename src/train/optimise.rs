@@ -1,4 +1,4 @@
-//! AdamW on a handful of matrices with the whole batch: what a method on features needs.
+//! `AdamW` on a handful of matrices with the whole batch: what a method on features needs.
 //!
 //! Training is pulled: whoever holds a [`Descent`] asks for the next step, so pausing is not asking, and stopping is
 //! dropping it or taking the parameters as they are.
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{Step, schedule::Schedule};
 use crate::{Error, Result};
 
-/// Hyper-parameters of AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2) and of
+/// Hyper-parameters of `AdamW` (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2) and of
 /// the schedule of its learning rate.
 ///
-/// The default is the recipe of Tip-Adapter-F and Meta-Adapter here: PyTorch's AdamW (decays .9 and .999, weight decay
+/// The default is the recipe of Tip-Adapter-F and Meta-Adapter here: PyTorch's `AdamW` (decays .9 and .999, weight decay
 /// .01) with learning rate 1e-3 and epsilon 1e-4, cosine to zero. Everything is set explicitly when the optimiser is
 /// built, because Burn's own defaults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -44,7 +44,7 @@ mod tests {
     fn the_cosine_falls_from_the_peak_to_the_floor() {
         let cosine = Schedule::Cosine { floor: 1e-6 };
         assert_eq!(cosine.rate(1e-3, 0, 100), 1e-3);
-        assert!((cosine.rate(1e-3, 50, 100) - (1e-3 + 1e-6) / 2.0).abs() < 1e-15);
+        assert!((cosine.rate(1e-3, 50, 100) - 1e-3f64.midpoint(1e-6)).abs() < 1e-15);
         assert!((cosine.rate(1e-3, 25, 100) - (1e-6 + 0.999e-3 * 0.853_553_390_593_273_8)).abs() < 1e-15);
         assert!((cosine.rate(1e-3, 100, 100) - 1e-6).abs() < 1e-15);
         assert!((0..100).all(|step| cosine.rate(1e-3, step + 1, 100) < cosine.rate(1e-3, step, 100)));
