@@ -1,14 +1,18 @@
 //! The three operations in which a transformer tower spends its time, so that a backend may fuse them.
 //!
 //! The towers are generic over [`ClipBackend`]. Every backend gets the portable definition in [`portable`] by one line;
-//! the CPU backend (Flex) has its own, because Burn's single operations lose a third to a half of a block's time between
+//! the CPU backend (Flex) has its own in [`cpu`], because Burn's single operations lose a third to a half of a block's time between
 //! the matrix products.
 
+pub mod cpu;
+mod flex;
 pub mod portable;
 
 use std::fmt::Debug;
 
 use burn::tensor::{Tensor, backend::Backend};
+
+pub use flex::PackedWeight;
 
 /// What follows a linear layer's bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -53,6 +57,7 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
+#[cfg(feature = "candle")]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
@@ -92,6 +97,5 @@ macro_rules! use_portable_kernels {
     };
 }
 
-use_portable_kernels!(burn_flex::Flex);
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);

@@ -1,0 +1,200 @@
+//! `activation(x · Wᵀ + bias) + residual` with weights that are packed once.
+//!
+//! The product is cut as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): a task is
+//! a block of rows that stays in the second-level cache times one panel of weights, which is read once from front to
+//! back. The rows need no packing: they are short enough that their own order serves as well (measured).
+
+use super::super::Activation;
+use super::simd::{Instructions, Kernel, Simd};
+use super::tile::{Aligned, Left, Output, multiply};
+use super::{exp, parallel};
+
+/// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
+const DEPTH_BLOCK: usize = 384;
+
+/// How large a block of rows may be, in numbers: half of a second-level cache of 2 MiB.
+const ROW_BLOCK: usize = 256 * 1024;
+
+/// Rows that are worth a task of their own.
+const LEAST_ROWS: usize = 48;
+
+/// A weight `[outputs, inputs]` in panels: `[panel][input][column]`, zeros in the last panel's missing columns.
+pub struct Packed {
+    panels: Aligned,
+    outputs: usize,
+    inputs: usize,
+    width: usize,
+    instructions: Instructions,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packed [{}, {}] for {:?}", self.outputs, self.inputs, self.instructions)
+    }
+}
+
+impl Packed {
+    /// Packs `weight` `[outputs, inputs]`.
+    pub fn new(weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
+        assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
+        let width = instructions.panel();
+        let mut panels = Aligned::zeros(outputs.div_ceil(width) * inputs * width);
+        if inputs > 0 {
+            for (rows, panel) in
+                weight.chunks(width * inputs).zip(panels.as_mut_slice().chunks_exact_mut(width * inputs))
+            {
+                for (column, row) in rows.chunks_exact(inputs).enumerate() {
+                    for (value, to) in row.iter().zip(panel[column..].iter_mut().step_by(width)) {
+                        *to = *value;
+                    }
+                }
+            }
+        }
+        Self { panels, outputs, inputs, width, instructions }
+    }
+
+    /// The weight `[outputs, inputs]` again, to the bit.
+    pub fn unpacked(&self) -> Vec<f32> {
+        let panels = self.panels.as_slice();
+        let mut weight = Vec::with_capacity(self.outputs * self.inputs);
+        for output in 0..self.outputs {
+            let (panel, column) = (output / self.width, output % self.width);
+            let start = panel * self.inputs * self.width + column;
+            weight.extend((0..self.inputs).map(|input| panels[start + input * self.width]));
+        }
+        weight
+    }
+
+    /// How many outputs and inputs.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.outputs, self.inputs]
+    }
+
+    /// `activation(x · Wᵀ + bias) + residual` for `x` `[rows, inputs]`, `bias` `[outputs]` and `residual`
+    /// `[rows, outputs]`; gives `[rows, outputs]`.
+    pub fn linear(
+        &self,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        activation: Activation,
+        residual: Option<&[f32]>,
+        rows: usize,
+    ) -> Vec<f32> {
+        assert_eq!(x.len(), rows * self.inputs, "x is not [{rows}, {}]", self.inputs);
+        assert!(bias.is_none_or(|bias| bias.len() == self.outputs), "bias is not [{}]", self.outputs);
+        let size = rows * self.outputs;
+        assert!(residual.is_none_or(|residual| residual.len() == size), "residual is not [{rows}, {}]", self.outputs);
+        let mut result = vec![0.0; size];
+        if size == 0 {
+            return result;
+        }
+        let panels = self.outputs.div_ceil(self.width);
+        let block = rows_in_block(rows, self.inputs, panels);
+        let output = Output::new(&mut result);
+        parallel::for_each(rows.div_ceil(block) * panels, |task| {
+            let (start, panel) = (task / panels * block, task % panels);
+            let rows = block.min(rows - start);
+            self.instructions.run(Task {
+                weights: self,
+                x: &x[start * self.inputs..],
+                bias,
+                activation,
+                residual,
+                output: &output,
+                start,
+                rows,
+                panel,
+            });
+        });
+        result
+    }
+}
+
+/// How many rows a task takes: what the cache holds, fewer where the threads would otherwise lack tasks, equal in all
+/// tasks but the last.
+fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
+    let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
+    let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
+    rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(super::tile::ROWS)
+}
+
+/// One block of rows times one panel.
+struct Task<'a> {
+    weights: &'a Packed,
+    x: &'a [f32],
+    bias: Option<&'a [f32]>,
+    activation: Activation,
+    residual: Option<&'a [f32]>,
+    output: &'a Output<'a>,
+    start: usize,
+    rows: usize,
+    panel: usize,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match S::COLUMNS {
+            4 => self.product::<S, 4>(simd),
+            2 => self.product::<S, 2>(simd),
+            columns => unreachable!("no microkernel is {columns} vectors wide"),
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S) {
+        let (inputs, outputs, width) = (self.weights.inputs, self.weights.outputs, COLUMNS * S::LANES);
+        assert_eq!(width, self.weights.width, "weights were packed for other instructions");
+        let panel = &self.weights.panels.as_slice()[self.panel * inputs * width..][..inputs * width];
+        let mut sums = Aligned::zeros(self.rows * width);
+        let sums = sums.as_mut_slice();
+        for from in (0..inputs).step_by(DEPTH_BLOCK) {
+            let depth = DEPTH_BLOCK.min(inputs - from);
+            let a = Left { values: &self.x[from..], row: inputs, step: 1 };
+            multiply::<S, COLUMNS>(simd, self.rows, depth, a, &panel[from * width..], sums, from > 0);
+        }
+        let first = self.panel * width;
+        let columns = width.min(outputs - first);
+        let bias = self.bias.map(|bias| &bias[first..first + columns]);
+        for (row, sums) in sums.chunks_exact(width).enumerate() {
+            let at = (self.start + row) * outputs + first;
+            // SAFETY: no other task has these rows of this panel.
+            let output = unsafe { self.output.piece(at, columns) };
+            let residual = self.residual.map(|residual| &residual[at..at + columns]);
+            finish(simd, output, sums, bias, self.activation, residual);
+        }
+    }
+}
+
+/// `output = activation(sums + bias) + residual`
+#[inline(always)]
+fn finish<S: Simd>(
+    simd: S,
+    output: &mut [f32],
+    sums: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    residual: Option<&[f32]>,
+) {
+    for (index, to) in output.chunks_mut(S::LANES).enumerate() {
+        let at = index * S::LANES;
+        let end = at + to.len();
+        let mut sum = simd.read(&sums[at..]);
+        if let Some(bias) = bias {
+            sum = simd.add(sum, simd.read(&bias[at..end]));
+        }
+        sum = match activation {
+            Activation::Identity => sum,
+            Activation::QuickGelu => exp::quick_gelu(simd, sum),
+            Activation::Gelu => exp::gelu(simd, sum),
+        };
+        if let Some(residual) = residual {
+            sum = simd.add(sum, simd.read(&residual[at..end]));
+        }
+        simd.write(to, sum);
+    }
+}

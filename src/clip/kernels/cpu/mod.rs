@@ -1,0 +1,28 @@
+//! The kernels on plain `f32` slices, written once over [`simd::Simd`] and compiled for each instruction set.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`simd`] | vectors: one trait, one implementation for each instruction set, chosen at run time |
+//! | [`tile`] | the microkernel: a few rows times a panel of columns, and the memory it works in |
+//! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
+//! | [`attention`] | softmax attention, one head of one image at a time |
+//! | [`layer_norm`] | layer normalisation, a row at a time |
+//! | [`exp`] | the exponential and what is made of it |
+//! | `parallel` | the loop over independent tasks: rayon's pool natively, a plain loop without |
+//!
+//! Two promises hold everywhere. Every element of a result is summed in one fixed order, so neither the number of
+//! threads nor the other rows of a batch change a bit of it. And nothing hides a NaN or an infinity: what is not finite
+//! going in is not finite coming out.
+
+pub mod attention;
+pub mod exp;
+pub mod gemm;
+pub mod layer_norm;
+#[cfg_attr(feature = "native", path = "parallel_on.rs")]
+#[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
+mod parallel;
+pub mod simd;
+pub mod tile;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Four lanes in plain Rust, for every machine: the compiler finds vector instructions for it where there are some.
+
+use super::Simd;
+
+/// Needs nothing of the machine.
+#[derive(Clone, Copy)]
+pub struct Scalar;
+
+/// Each lane of one or more vectors through a function.
+#[inline(always)]
+fn each<const N: usize>(vectors: [[f32; 4]; N], function: impl Fn([f32; N]) -> f32) -> [f32; 4] {
+    std::array::from_fn(|lane| function(vectors.map(|vector| vector[lane])))
+}
+
+impl Simd for Scalar {
+    type Vector = [f32; 4];
+
+    const LANES: usize = 4;
+    const COLUMNS: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> [f32; 4] {
+        // SAFETY: the caller vouches for four numbers; an array of them has the alignment of one.
+        unsafe { from.cast::<[f32; 4]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, vector: [f32; 4]) {
+        // SAFETY: as in `load`.
+        unsafe { to.cast::<[f32; 4]>().write(vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| a * b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| a / b)
+    }
+
+    // Not `f32::mul_add`: without an instruction for it, that is a call to a slow function.
+    #[inline(always)]
+    fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        each([a, b, c], |[a, b, c]| a * b + c)
+    }
+
+    #[inline(always)]
+    fn min(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        each([a, b], |[a, b]| if a > b { a } else { b })
+    }
+
+    // Adding and taking away 1.5 · 2²³ leaves no bits for a fraction: right for what `scale` accepts, and fast.
+    #[inline(always)]
+    fn round(self, a: [f32; 4]) -> [f32; 4] {
+        const SHIFT: f32 = 12_582_912.0;
+        each([a], |[a]| (a + SHIFT) - SHIFT)
+    }
+
+    #[inline(always)]
+    fn scale(self, a: [f32; 4], n: [f32; 4]) -> [f32; 4] {
+        each([a, n], |[a, n]| a * f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32))
+    }
+}

@@ -1,0 +1,79 @@
+//! WebAssembly's 128-bit vectors: four lanes; the engines map them to the sixteen registers of SSE or to NEON.
+
+use std::arch::wasm32::*;
+
+use super::Simd;
+
+/// Needs nothing that a build with `simd128` does not promise.
+#[derive(Clone, Copy)]
+pub struct Wasm;
+
+impl Simd for Wasm {
+    type Vector = v128;
+
+    const LANES: usize = 4;
+    const COLUMNS: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> v128 {
+        f32x4_splat(value)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> v128 {
+        // SAFETY: the caller vouches for the memory.
+        unsafe { v128_load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, vector: v128) {
+        // SAFETY: the caller vouches for the memory.
+        unsafe { v128_store(to.cast(), vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: v128, b: v128) -> v128 {
+        f32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: v128, b: v128) -> v128 {
+        f32x4_sub(a, b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: v128, b: v128) -> v128 {
+        f32x4_mul(a, b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: v128, b: v128) -> v128 {
+        f32x4_div(a, b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: v128, b: v128, c: v128) -> v128 {
+        f32x4_add(f32x4_mul(a, b), c)
+    }
+
+    #[inline(always)]
+    fn min(self, a: v128, b: v128) -> v128 {
+        f32x4_min(a, b)
+    }
+
+    #[inline(always)]
+    fn max(self, a: v128, b: v128) -> v128 {
+        f32x4_max(a, b)
+    }
+
+    #[inline(always)]
+    fn round(self, a: v128) -> v128 {
+        f32x4_nearest(a)
+    }
+
+    #[inline(always)]
+    fn scale(self, a: v128, n: v128) -> v128 {
+        let exponent = i32x4_add(i32x4_trunc_sat_f32x4(n), i32x4_splat(127));
+        f32x4_mul(a, i32x4_shl(exponent, 23))
+    }
+}

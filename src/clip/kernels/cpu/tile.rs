@@ -1,0 +1,154 @@
+//! The microkernel of every matrix product here, and the memory that it works in.
+
+use std::marker::PhantomData;
+
+use super::simd::Simd;
+
+/// The most rows that the microkernel takes at once. Six rows by [`Simd::COLUMNS`] vectors of sums fill the registers of
+/// AVX-512 (24 of 32) and of AVX2 (12 of 16), and load less than they multiply.
+pub const ROWS: usize = 6;
+
+/// The left factor: `rows × depth` numbers anywhere in a slice.
+#[derive(Clone, Copy)]
+pub struct Left<'a> {
+    /// Where the numbers are, from the first row's first on.
+    pub values: &'a [f32],
+    /// How far the rows lie apart.
+    pub row: usize,
+    /// How far one row's numbers lie apart.
+    pub step: usize,
+}
+
+/// `c = a · b`, or `c += a · b` if `accumulate`, of any number of rows.
+///
+/// `b` is a panel `[depth, COLUMNS · LANES]` and `c` is `[rows, COLUMNS · LANES]`. Each sum runs over `depth` in order,
+/// whatever the number of rows.
+#[inline(always)]
+pub fn multiply<S: Simd, const COLUMNS: usize>(
+    simd: S,
+    rows: usize,
+    depth: usize,
+    a: Left<'_>,
+    b: &[f32],
+    c: &mut [f32],
+    accumulate: bool,
+) {
+    let width = COLUMNS * S::LANES;
+    for start in (0..rows).step_by(ROWS) {
+        let a = Left { values: &a.values[start * a.row..], ..a };
+        let c = &mut c[start * width..];
+        match rows - start {
+            1 => tile::<S, 1, COLUMNS>(simd, depth, a, b, c, accumulate),
+            2 => tile::<S, 2, COLUMNS>(simd, depth, a, b, c, accumulate),
+            3 => tile::<S, 3, COLUMNS>(simd, depth, a, b, c, accumulate),
+            4 => tile::<S, 4, COLUMNS>(simd, depth, a, b, c, accumulate),
+            5 => tile::<S, 5, COLUMNS>(simd, depth, a, b, c, accumulate),
+            _ => tile::<S, ROWS, COLUMNS>(simd, depth, a, b, c, accumulate),
+        }
+    }
+}
+
+/// [`multiply`] for `M` rows, all sums in registers.
+#[inline(always)]
+fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
+    simd: S,
+    depth: usize,
+    a: Left<'_>,
+    b: &[f32],
+    c: &mut [f32],
+    accumulate: bool,
+) {
+    let width = COLUMNS * S::LANES;
+    assert!(depth > 0 && a.values.len() > (M - 1) * a.row + (depth - 1) * a.step, "left factor too short");
+    assert!(b.len() >= depth * width && c.len() >= M * width, "panel or result too short");
+    let mut sums = [[simd.splat(0.0); COLUMNS]; M];
+    // SAFETY: the assertions above: row `r` of `a` at depth `k` is at `r · row + k · step`, `b` has `depth` rows and `c`
+    // has `M` rows of `width` numbers.
+    unsafe {
+        if accumulate {
+            for (r, row) in sums.iter_mut().enumerate() {
+                for (j, sum) in row.iter_mut().enumerate() {
+                    *sum = simd.load(c.as_ptr().add(r * width + j * S::LANES));
+                }
+            }
+        }
+        let (left, panel) = (a.values.as_ptr(), b.as_ptr());
+        for k in 0..depth {
+            let (left, panel) = (left.add(k * a.step), panel.add(k * width));
+            let mut columns = [simd.splat(0.0); COLUMNS];
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = simd.load(panel.add(j * S::LANES));
+            }
+            for (r, row) in sums.iter_mut().enumerate() {
+                let factor = simd.splat(*left.add(r * a.row));
+                for (sum, &column) in row.iter_mut().zip(&columns) {
+                    *sum = simd.mul_add(factor, column, *sum);
+                }
+            }
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (j, &sum) in row.iter().enumerate() {
+                simd.store(c.as_mut_ptr().add(r * width + j * S::LANES), sum);
+            }
+        }
+    }
+}
+
+/// Zeros that start at a cache line: a vector that straddles two lines is read at half the speed.
+pub struct Aligned {
+    values: Vec<f32>,
+    start: usize,
+    length: usize,
+}
+
+impl Aligned {
+    /// `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        const LINE: usize = 64;
+        let values = vec![0.0; length + LINE / size_of::<f32>()];
+        // `align_offset` may say that it cannot tell; then nothing is lost but speed.
+        let start = values.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());
+        Self { values, start, length }
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.values[self.start..self.start + self.length]
+    }
+
+    /// The numbers, to be written.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        &mut self.values[self.start..self.start + self.length]
+    }
+}
+
+/// A result that tasks on several threads fill piece by piece, each its own part of many rows.
+pub struct Output<'a> {
+    pointer: *mut f32,
+    length: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the only access is `piece`, whose callers promise that no two pieces in use at once overlap.
+unsafe impl Sync for Output<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Output<'_> {}
+
+impl<'a> Output<'a> {
+    /// Lends `values` out.
+    pub fn new(values: &'a mut [f32]) -> Self {
+        Self { pointer: values.as_mut_ptr(), length: values.len(), lifetime: PhantomData }
+    }
+
+    /// `length` numbers from `start` on.
+    ///
+    /// # Safety
+    /// While the piece is in use, no other piece that overlaps it is.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "the caller promises that pieces do not overlap")]
+    pub unsafe fn piece(&self, start: usize, length: usize) -> &mut [f32] {
+        assert!(start <= self.length && length <= self.length - start, "piece outside the result");
+        // SAFETY: inside the borrowed slice by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(start), length) }
+    }
+}
