@@ -1,4 +1,4 @@
-//! Image features of ViT-B/16 with seeded random weights on the CPU backend: milliseconds an image.
+//! Image features of ViT-B/16 with random weights on the CPU backend: milliseconds an image, by the tower that users run.
 //!
 //! By itself it measures batch 1 and 8 on 1 and 2 threads. With `--serve` it measures what it is told to on standard
 //! input, a line `BATCH THREADS` at a time, so that `benches/peers/features.py` can take turns with it.
@@ -9,57 +9,29 @@ use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use lowshot::clip::kernels::{Activation, ClipBackend};
+use lowshot::clip::{
+    Parameters,
+    config::{TransformerConfig, VisionConfig, VitConfig},
+    kernels::Activation,
+    vision::Vision,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-const LAYERS: usize = 12;
-const WIDTH: usize = 768;
-const HEADS: usize = 12;
-const PATCH: usize = 16;
 const SIZE: usize = 224;
-const EMBEDDING: usize = 512;
-const EPSILON: f64 = 1e-5;
 
-type Matrix = <Flex as ClipBackend>::Matrix;
+/// Random weights small enough that nothing overflows; the time does not depend on their values.
+struct Random(ChaCha8Rng);
 
-struct Norm {
-    gamma: Tensor<Flex, 1>,
-    beta: Tensor<Flex, 1>,
-}
-
-impl Norm {
-    fn new() -> Self {
-        Self { gamma: Tensor::ones([WIDTH], &Default::default()), beta: Tensor::zeros([WIDTH], &Default::default()) }
+impl Parameters<Flex> for Random {
+    fn tensor<const D: usize>(&mut self, _name: &str, shape: [usize; D]) -> Tensor<Flex, D> {
+        random(shape, 0.05, &mut self.0)
     }
 
-    fn forward(&self, x: Tensor<Flex, 3>) -> Tensor<Flex, 3> {
-        Flex::layer_norm(x, &self.gamma, &self.beta, EPSILON)
+    fn scalar(&mut self, _name: &str) -> f32 {
+        1.0
     }
-}
-
-struct Linear {
-    weight: Matrix,
-    bias: Tensor<Flex, 1>,
-}
-
-struct Block {
-    norms: [Norm; 2],
-    qkv: Linear,
-    out: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-struct Tower {
-    patches: Matrix,
-    class: Tensor<Flex, 3>,
-    positions: Tensor<Flex, 3>,
-    pre: Norm,
-    blocks: Vec<Block>,
-    post: Norm,
-    projection: Matrix,
 }
 
 fn random<const D: usize>(shape: [usize; D], scale: f32, random: &mut ChaCha8Rng) -> Tensor<Flex, D> {
@@ -67,62 +39,21 @@ fn random<const D: usize>(shape: [usize; D], scale: f32, random: &mut ChaCha8Rng
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-impl Tower {
-    fn new(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut linear = |outputs: usize, inputs: usize| Linear {
-            weight: Flex::matrix(random([outputs, inputs], (3.0 / inputs as f32).sqrt() * 0.5, &mut rng)),
-            bias: random([outputs], 0.02, &mut rng),
-        };
-        let mut block = || Block {
-            norms: [Norm::new(), Norm::new()],
-            qkv: linear(3 * WIDTH, WIDTH),
-            out: linear(WIDTH, WIDTH),
-            up: linear(4 * WIDTH, WIDTH),
-            down: linear(WIDTH, 4 * WIDTH),
-        };
-        let blocks = (0..LAYERS).map(|_| block()).collect();
-        let grid = SIZE / PATCH;
-        Self {
-            patches: Flex::matrix(random([WIDTH, 3 * PATCH * PATCH], 0.02, &mut rng)),
-            class: random([1, 1, WIDTH], 0.02, &mut rng),
-            positions: random([1, grid * grid + 1, WIDTH], 0.02, &mut rng),
-            pre: Norm::new(),
-            blocks,
-            post: Norm::new(),
-            projection: Flex::matrix(random([EMBEDDING, WIDTH], 0.02, &mut rng)),
-        }
-    }
-
-    /// `[batch, 3, 224, 224]` → `[batch, 1, 512]`
-    fn forward(&self, pixels: Tensor<Flex, 4>) -> Tensor<Flex, 3> {
-        let batch = pixels.dims()[0];
-        let grid = SIZE / PATCH;
-        let patches = pixels.reshape([batch, 3, grid, PATCH, grid, PATCH]).permute([0, 2, 4, 1, 3, 5]).reshape([
-            batch,
-            grid * grid,
-            3 * PATCH * PATCH,
-        ]);
-        let patches = Flex::linear(patches, &self.patches, None, Activation::Identity, None);
-        let x = Tensor::cat(vec![self.class.clone().repeat_dim(0, batch), patches], 1) + self.positions.clone();
-        let mut x = self.pre.forward(x);
-        let linear = |x, layer: &Linear, activation, residual| {
-            Flex::linear(x, &layer.weight, Some(&layer.bias), activation, residual)
-        };
-        for block in &self.blocks {
-            let qkv = linear(block.norms[0].forward(x.clone()), &block.qkv, Activation::Identity, None);
-            let attended = Flex::attention(qkv, HEADS, false);
-            x = linear(attended, &block.out, Activation::Identity, Some(x));
-            let hidden = linear(block.norms[1].forward(x.clone()), &block.up, Activation::QuickGelu, None);
-            x = linear(hidden, &block.down, Activation::Identity, Some(x));
-        }
-        let class = self.post.forward(x.narrow(1, 0, 1));
-        Flex::linear(class, &self.projection, None, Activation::Identity, None)
-    }
+fn vit_b_16() -> Vision<Flex> {
+    let transformer = TransformerConfig {
+        layers: 12,
+        width: 768,
+        heads: 12,
+        mlp: 3072,
+        activation: Activation::QuickGelu,
+        epsilon: 1e-5,
+    };
+    let config = VisionConfig::Vit(VitConfig { image: SIZE, patch: 16, transformer });
+    Vision::load(&mut Random(ChaCha8Rng::seed_from_u64(1)), &config, 512)
 }
 
 /// Milliseconds an image of one pass, of `pool`'s threads.
-fn measure(tower: &Tower, pixels: &Tensor<Flex, 4>, pool: &ThreadPool) -> f64 {
+fn measure(tower: &Vision<Flex>, pixels: &Tensor<Flex, 4>, pool: &ThreadPool) -> f64 {
     let start = Instant::now();
     let features = pool.install(|| tower.forward(pixels.clone()));
     std::hint::black_box(features);
@@ -130,7 +61,7 @@ fn measure(tower: &Tower, pixels: &Tensor<Flex, 4>, pool: &ThreadPool) -> f64 {
 }
 
 fn main() {
-    let tower = Tower::new(1);
+    let tower = vit_b_16();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let pixels = |batch: usize, rng: &mut ChaCha8Rng| random([batch, 3, SIZE, SIZE], 1.7, rng);
     let images = [(1, pixels(1, &mut rng)), (8, pixels(8, &mut rng))];
