@@ -4,3 +4,4 @@ pub mod kernels;
 pub mod preprocess;
 pub mod resample;
 pub mod tokenizer;
+pub(crate) mod wide;
