@@ -62,7 +62,7 @@ impl Picture<'_> {
     pub fn svg(&self) -> String {
         let ladder_top = 104.0;
         let tiles_top = ladder_top + ROW * self.rungs.len() as f64 + 62.0;
-        let height = tiles_top + TILE + 82.0;
+        let height = tiles_top + TILE + 60.0;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
              height=\"{height}\" role=\"img\"><style>{STYLE}</style>\
@@ -83,7 +83,7 @@ impl Picture<'_> {
             axis + 14.0
         );
         let caption = format!(
-            "Test pictures it has never seen: what {} said, then {}",
+            "Where learning helped, one test picture a class: what {} said, then {}",
             self.rungs[0].name, self.rungs[self.best].name
         );
         text(&mut svg, (MARGIN, tiles_top - 14.0), "s", &caption);

@@ -14,6 +14,7 @@ pub mod resnet;
 pub mod text;
 pub mod tokenizer;
 pub mod vision;
+pub(crate) mod wide;
 
 pub use config::ClipConfig;
 pub use kernels::ClipBackend;

@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use image::RgbImage;
 
+use super::wide;
+
 /// Bits after the point in a weight: 32 less 8 for the pixel and 2 for filters whose weights overshoot 1.
 const PRECISION: u32 = 32 - 8 - 2;
 /// Half, in the same fixed point.
@@ -65,33 +67,45 @@ pub struct Crop {
 ///
 /// The rectangle must lie within the resized picture, and neither picture may be empty; what lies outside is left black.
 pub fn resize_crop(image: &RgbImage, (width, height): (u64, u64), crop: Crop, filter: Filter) -> Vec<u8> {
-    let (source_width, source_height) = (image.width() as usize, image.height() as usize);
     let columns = Weights::new(image.width(), width, crop.left, crop.width, filter);
     let rows = Weights::new(image.height(), height, crop.top, crop.height, filter);
-    if source_width == 0 || source_height == 0 {
+    if image.width() == 0 || image.height() == 0 || crop.width == 0 {
         return vec![0; crop.height as usize * crop.width as usize * CHANNELS];
     }
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            // The rows that the second pass will read, and no others.
-            let needed = rows.span();
-            let stride = crop.width as usize * CHANNELS;
-            let mut narrow = vec![0; needed.len() * stride];
-            // One byte more than a row, because a pixel is read as four bytes of which the last is not used.
-            let mut padded = vec![0; source_width * CHANNELS + 1];
-            let source = image.as_raw().chunks_exact(source_width * CHANNELS).skip(needed.start);
-            for (row, out) in source.zip(narrow.chunks_exact_mut(stride)) {
-                padded[..row.len()].copy_from_slice(row);
-                columns.apply_to_row(&padded, out);
-            }
-            let mut out = vec![0; crop.height as usize * stride];
-            for (index, out) in out.chunks_exact_mut(stride).enumerate() {
-                rows.apply_to_column(index, &narrow, needed.start, out);
-            }
-            out
-        },
-    )
+    wide::run(Passes { image, columns, rows })
+}
+
+/// Both passes over a picture with pixels.
+struct Passes<'a> {
+    image: &'a RgbImage,
+    columns: Weights,
+    rows: Weights,
+}
+
+impl wide::Work for Passes<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let Self { image, columns, rows } = self;
+        // The rows that the second pass will read, and no others.
+        let needed = rows.span();
+        let row_bytes = image.width() as usize * CHANNELS;
+        let stride = columns.runs.len() * CHANNELS;
+        let mut narrow = vec![0; needed.len() * stride];
+        // One byte more than a row, because a pixel is read as four bytes of which the last is not used.
+        let mut padded = vec![0; row_bytes + 1];
+        let source = image.as_raw().chunks_exact(row_bytes).skip(needed.start);
+        for (row, out) in source.zip(narrow.chunks_exact_mut(stride)) {
+            padded[..row_bytes].copy_from_slice(row);
+            columns.apply_to_row(&padded, out);
+        }
+        let mut out = vec![0; rows.runs.len() * stride];
+        for (index, out) in out.chunks_exact_mut(stride).enumerate() {
+            rows.apply_to_column(index, &narrow, needed.start, out);
+        }
+        out
+    }
 }
 
 /// The weights of one direction in fixed point: for each output pixel the first input pixel and a run of weights.
@@ -155,10 +169,10 @@ impl Weights {
             let (first, weights) = self.run(index);
             let mut sums = [HALF; 4];
             let pixels = &row[first * CHANNELS..(first + weights.len()) * CHANNELS + 1];
-            for (pixel, &weight) in pixels.windows(4).step_by(CHANNELS).zip(weights) {
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
-                    *sum = sum.wrapping_add(i32::from(value).wrapping_mul(weight));
-                }
+            for (tap, &weight) in weights.iter().enumerate() {
+                let Some(pixel) = pixels[tap * CHANNELS..].first_chunk::<4>() else { break };
+                // All four lanes at once, so that the compiler makes one vector of them.
+                sums = std::array::from_fn(|lane| sums[lane].wrapping_add(i32::from(pixel[lane]).wrapping_mul(weight)));
             }
             for (out, sum) in out.iter_mut().zip(sums) {
                 *out = clip(sum);

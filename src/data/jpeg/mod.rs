@@ -21,6 +21,8 @@ mod upsample;
 
 use huffman::HuffmanTable;
 
+use crate::clip::wide;
+
 /// Why a picture cannot be decoded: the end of a sentence that begins with the file's name.
 pub type Problem = String;
 
@@ -123,11 +125,22 @@ struct Decoder<'a> {
 /// # Errors
 /// One line for damaged or truncated data and for what is not supported: arithmetic coding, lossless, 12 bits.
 pub fn decode(bytes: &[u8], limit: u64) -> Result<(u32, u32, Vec<u8>), Problem> {
-    let mut decoder = Decoder { bytes, position: 2, ..Decoder::default() };
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || decoder.run(limit),
-    )
+    wide::run(Picture { bytes, limit })
+}
+
+/// The whole of the decoding, which is inlined into one function so that all its loops get wide vectors.
+struct Picture<'a> {
+    bytes: &'a [u8],
+    limit: u64,
+}
+
+impl wide::Work for Picture<'_> {
+    type Output = Result<(u32, u32, Vec<u8>), Problem>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        Decoder { bytes: self.bytes, position: 2, ..Decoder::default() }.run(self.limit)
+    }
 }
 
 impl<'a> Decoder<'a> {
