@@ -55,21 +55,37 @@ fn pass<const SHIFT: u32>(input: &[Lanes; 8]) -> [Lanes; 8] {
         add(times(input[5], fixed(2.053_119_869)), add(z2, z4)),
         add(times(input[7], fixed(0.298_631_336)), add(z1, z3)),
     ];
-    let descale = |lanes: Lanes| -> Lanes { std::array::from_fn(|i| lanes[i].wrapping_add(1 << (SHIFT - 1)) >> SHIFT) };
-    std::array::from_fn(|index| {
-        descale(if index < 4 { add(even[index], odd[index]) } else { subtract(even[7 - index], odd[7 - index]) })
-    })
+    let mut out = [[0; 8]; 8];
+    for index in 0..4 {
+        out[index] = descale::<SHIFT>(add(even[index], odd[index]));
+        out[7 - index] = descale::<SHIFT>(subtract(even[index], odd[index]));
+    }
+    out
+}
+
+#[inline(always)]
+fn descale<const SHIFT: u32>(lanes: Lanes) -> Lanes {
+    std::array::from_fn(|i| lanes[i].wrapping_add(1 << (SHIFT - 1)) >> SHIFT)
 }
 
 #[inline(always)]
 fn transpose(lanes: &[Lanes; 8]) -> [Lanes; 8] {
-    std::array::from_fn(|row| std::array::from_fn(|column| lanes[column][row]))
+    let mut out = [[0; 8]; 8];
+    for (row, out) in out.iter_mut().enumerate() {
+        for (column, out) in out.iter_mut().enumerate() {
+            *out = lanes[column][row];
+        }
+    }
+    out
 }
 
 /// One block of dequantised coefficients `[8, 8]` to samples, written to eight rows of `out` that are `stride` apart.
 #[inline(always)]
 pub fn inverse(block: &[i32; 64], out: &mut [u8], stride: usize) {
-    let rows: [Lanes; 8] = std::array::from_fn(|row| std::array::from_fn(|column| block[row * 8 + column]));
+    let mut rows = [[0; 8]; 8];
+    for (row, values) in rows.iter_mut().zip(block.chunks_exact(8)) {
+        row.copy_from_slice(values);
+    }
     let columns = pass::<{ CONSTANT_BITS - BETWEEN_BITS }>(&rows);
     let samples = pass::<{ CONSTANT_BITS + BETWEEN_BITS + 3 }>(&transpose(&columns));
     for (row, lanes) in transpose(&samples).iter().enumerate() {
@@ -95,7 +111,10 @@ pub fn reconstruct(component: &mut Component) {
     let Some(quantisation) = component.quantisation else { return };
     let (wide, stride) = (component.blocks_wide, component.stride());
     for (index, coefficients) in component.coefficients.chunks_exact(64).enumerate() {
-        let block = std::array::from_fn(|i| i32::from(coefficients[i]) * i32::from(quantisation[i]));
+        let mut block = [0; 64];
+        for (value, (&coefficient, &step)) in block.iter_mut().zip(coefficients.iter().zip(&quantisation)) {
+            *value = i32::from(coefficient) * i32::from(step);
+        }
         inverse(&block, &mut component.samples[(index / wide) * 8 * stride + (index % wide) * 8..], stride);
     }
     component.coefficients = Vec::new();

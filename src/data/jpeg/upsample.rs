@@ -13,7 +13,10 @@ pub fn to_rgb(frame: &Frame, colour: Colour) -> Result<Vec<u8>, Problem> {
     let mut enlarged =
         frame.components.iter().map(|component| Enlarged::new(frame, component)).collect::<Result<Vec<_>, _>>()?;
     for (y, out) in pixels.chunks_exact_mut(frame.width * 3).enumerate() {
-        enlarged.iter_mut().for_each(|plane| plane.make_row(y));
+        // A loop and not a closure: closures are not compiled for wide vectors.
+        for plane in &mut enlarged {
+            plane.make_row(y);
+        }
         let rows: Vec<&[u8]> = enlarged.iter().map(|plane| plane.row(y, frame.width)).collect();
         match (colour, rows.as_slice()) {
             (Colour::Grey, [grey, ..]) => out.chunks_exact_mut(3).zip(*grey).for_each(|(out, &grey)| out.fill(grey)),
