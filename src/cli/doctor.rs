@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    clip::{ClipBackend, kernels::{Activation, portable}},
+    clip::{
+        ClipBackend,
+        kernels::{Activation, portable},
+    },
     platform::{models::demo_files, native},
     session::Backbone,
     train,
@@ -75,8 +78,10 @@ impl Doctor {
             }
         }
         if self.json {
-            let checks: Vec<_> =
-                checks.iter().map(|(what, state, detail)| json!({"what": what, "state": state, "detail": detail})).collect();
+            let checks: Vec<_> = checks
+                .iter()
+                .map(|(what, state, detail)| json!({"what": what, "state": state, "detail": detail}))
+                .collect();
             table::json(&json!({"lowshot": env!("CARGO_PKG_VERSION"), "checks": checks}))?;
         } else {
             table::line(&format!("lowshot {}", env!("CARGO_PKG_VERSION")));
@@ -116,7 +121,8 @@ impl Task for SelfTest {
         let random = |shape: [usize; 2]| Tensor::<B, 2>::random(shape, Distribution::Normal(0.0, 0.5), device);
         let x = random([197, 768]).unsqueeze::<3>();
         let weight = random([3072, 768]);
-        let expected = portable::linear(x.clone(), &portable::matrix(weight.clone()), None, Activation::QuickGelu, None);
+        let expected =
+            portable::linear(x.clone(), &portable::matrix(weight.clone()), None, Activation::QuickGelu, None);
         let matrix = B::matrix(weight);
         let product = || <B as ClipBackend>::linear(x.clone(), &matrix, None, Activation::QuickGelu, None);
         let expected = pollster::block_on(train::read(expected))?;

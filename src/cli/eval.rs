@@ -122,7 +122,9 @@ fn subset(adapter: &str, classes: &[String], dataset: &Dataset) -> Result<crate:
     let find = |name: &String| {
         dataset.split.classes.iter().position(|class| class == name).ok_or_else(|| Error::Data {
             place: dataset.name.clone(),
-            why: format!("it has no class '{name}', which {adapter} was trained on; give the data set it was trained on"),
+            why: format!(
+                "it has no class '{name}', which {adapter} was trained on; give the data set it was trained on"
+            ),
         })
     };
     let labels = classes.iter().map(find).collect::<Result<Vec<usize>>>()?;

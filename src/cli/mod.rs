@@ -73,7 +73,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("wrong usage").trim_start_matches("error: ").to_owned();
     // "the following arguments were not provided:" is followed by the arguments themselves.
-    let detail: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).collect();
+    let detail: Vec<&str> =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).collect();
     let message = [&[first.as_str()], detail.as_slice()].concat().join(" ");
     progress::error(&Error::Usage(format!("{message} (see 'lowshot --help')")));
     ExitCode::from(2)

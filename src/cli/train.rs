@@ -161,20 +161,28 @@ impl Train {
                 return Err(Error::Usage(format!("--method {method} and --enable_MetaAdapter exclude one another")));
             }
             (None, false) => {
-                return Err(Error::Usage("no method: give --method zero-shot, tip, tip-f, meta or linear-probe".into()));
+                return Err(Error::Usage(
+                    "no method: give --method zero-shot, tip, tip-f, meta or linear-probe".into(),
+                ));
             }
         };
         let steps = match (self.iters, self.n_iters, self.shots) {
             (Some(steps), ..) => Some(steps),
             (None, Some(iterations), Shots::PerClass(shots)) => Some(iterations.saturating_mul(shots)),
             (None, Some(_), Shots::All) => {
-                return Err(Error::Usage("--n_iters is for each shot, which 'all' does not count; give --iters".into()));
+                return Err(Error::Usage(
+                    "--n_iters is for each shot, which 'all' does not count; give --iters".into(),
+                ));
             }
             (None, None, _) => None,
         };
         let mut recipe = Recipe::from(method);
         let unused = |flag: &str, given: bool| {
-            if given { Err(Error::Usage(format!("{flag} means nothing for method {method}; leave it out"))) } else { Ok(()) }
+            if given {
+                Err(Error::Usage(format!("{flag} means nothing for method {method}; leave it out")))
+            } else {
+                Ok(())
+            }
         };
         if let Recipe::TipF(config) = &mut recipe {
             config.steps = steps.unwrap_or(config.steps);

@@ -2,11 +2,7 @@
 
 use burn::tensor::{Tensor, activation::softmax};
 
-use super::{
-    ClipBackend, Parameters,
-    config::TransformerConfig,
-    kernels::Activation,
-};
+use super::{ClipBackend, Parameters, config::TransformerConfig, kernels::Activation};
 
 /// `x · Wᵀ + b`, frozen.
 #[derive(Clone, Debug)]
@@ -28,12 +24,7 @@ impl<B: ClipBackend> Linear<B> {
     }
 
     /// `[batch, tokens, in]` → `[batch, tokens, out]`, with what follows the product fused into it.
-    pub fn forward(
-        &self,
-        x: Tensor<B, 3>,
-        activation: Activation,
-        residual: Option<Tensor<B, 3>>,
-    ) -> Tensor<B, 3> {
+    pub fn forward(&self, x: Tensor<B, 3>, activation: Activation, residual: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
         <B as ClipBackend>::linear(x, &self.matrix, self.bias.as_ref(), activation, residual)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The contract is Pillow's arithmetic, which `OpenCLIP`, OpenAI's code (torchvision on Pillow images) and transformers'
 //! `CLIPImageProcessorPil` share. transformers 5's default processor resizes tensors with torchvision instead and
-//! differs from Pillow by a level here and there.
+//! differs from Pillow by one level in a few values of a thousand.
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};

@@ -7,12 +7,7 @@ use burn::tensor::{
     ops::ConvOptions,
 };
 
-use super::{
-    ClipBackend, Parameters,
-    config::ResNetConfig,
-    kernels::Activation,
-    layers::Linear,
-};
+use super::{ClipBackend, Parameters, config::ResNetConfig, kernels::Activation, layers::Linear};
 
 /// A convolution with its batch norm folded in: `γ/√(σ² + ε)` scales the kernel, the rest is a bias.
 #[derive(Clone, Debug)]
@@ -68,8 +63,7 @@ impl<B: ClipBackend> Bottleneck<B> {
                 load("conv2", "bn2", [planes, planes, 3]),
                 load("conv3", "bn3", [output, planes, 1]),
             ],
-            shortcut: (stride > 1 || input != output)
-                .then(|| load("downsample.0", "downsample.1", [output, input, 1])),
+            shortcut: (stride > 1 || input != output).then(|| load("downsample.0", "downsample.1", [output, input, 1])),
             stride,
         }
     }
@@ -102,11 +96,8 @@ impl<B: ClipBackend> ModifiedResNet<B> {
             let (convolution, norm) = (format!("visual.conv{index}"), format!("visual.bn{index}"));
             Convolution::load(parameters, (&convolution, &norm), shape, stride)
         };
-        let stem = [
-            stem(1, [width / 2, 3, 3], 2),
-            stem(2, [width / 2, width / 2, 3], 1),
-            stem(3, [width, width / 2, 3], 1),
-        ];
+        let stem =
+            [stem(1, [width / 2, 3, 3], 2), stem(2, [width / 2, width / 2, 3], 1), stem(3, [width, width / 2, 3], 1)];
         let mut blocks = Vec::new();
         let mut input = width;
         for (stage, count) in config.stages.into_iter().enumerate() {
@@ -148,17 +139,10 @@ struct AttentionPool<B: ClipBackend> {
 }
 
 impl<B: ClipBackend> AttentionPool<B> {
-    fn load(
-        parameters: &mut impl Parameters<B>,
-        tokens: usize,
-        width: usize,
-        embedding: usize,
-        heads: usize,
-    ) -> Self {
+    fn load(parameters: &mut impl Parameters<B>, tokens: usize, width: usize, embedding: usize, heads: usize) -> Self {
         let positions = parameters.tensor("visual.attnpool.positional_embedding", [tokens, width]);
-        let mut linear = |name: &str, output| {
-            Linear::load(parameters, &format!("visual.attnpool.{name}_proj"), width, output)
-        };
+        let mut linear =
+            |name: &str, output| Linear::load(parameters, &format!("visual.attnpool.{name}_proj"), width, output);
         Self {
             positions,
             query: linear("q", width),

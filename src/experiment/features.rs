@@ -164,7 +164,9 @@ impl FeatureCache {
                 for ((hash, name), row) in batch.iter().zip(values.chunks_exact(width)) {
                     if row.iter().any(|value| !value.is_finite()) {
                         let name = images.label(name);
-                        return Err(Error::Failed(format!("{name}: its features are not finite; run 'lowshot doctor'")));
+                        return Err(Error::Failed(format!(
+                            "{name}: its features are not finite; run 'lowshot doctor'"
+                        )));
                     }
                     fresh.push((*hash, row.to_vec()));
                 }

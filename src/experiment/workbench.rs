@@ -91,7 +91,12 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
     ///
     /// # Errors
     /// A picture that cannot be read or decoded.
-    pub fn features(&mut self, what: &'static str, items: &[Item], observer: &mut dyn Observer) -> Result<Tensor<B, 2>> {
+    pub fn features(
+        &mut self,
+        what: &'static str,
+        items: &[Item],
+        observer: &mut dyn Observer,
+    ) -> Result<Tensor<B, 2>> {
         let names: Vec<&str> = items.iter().map(|item| item.path.as_str()).collect();
         let (features, source) = self.cache.features(self.backbone, self.images, &names, observer)?;
         observer.observe(&Event::Features { what, source });

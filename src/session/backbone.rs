@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::{
     Error, Result,
-    clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit},
-    weights::{Checkpoint, ModelFiles, config},
+    clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
+    weights::{Checkpoint, ModelFiles, config, names::Layout},
 };
 
 /// Texts that go through the text tower together.
@@ -35,7 +35,7 @@ impl<B: ClipBackend> Backbone<B> {
     pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
         let checkpoint = Checkpoint::from_files(files)?;
         let config = config::find(files, &checkpoint)?;
-        let preprocess = preprocessing(files, config.vision.image())?;
+        let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
         let tokenizer = tokenizer(files)?;
         if tokenizer.vocabulary_size() > config.text.vocabulary {
             return Err(Error::Config {
@@ -85,7 +85,7 @@ impl<B: ClipBackend> Backbone<B> {
     }
 }
 
-fn preprocessing(files: &dyn ModelFiles, size: usize) -> Result<Preprocess> {
+fn preprocessing(files: &dyn ModelFiles, layout: Layout, size: usize) -> Result<Preprocess> {
     let mut found = None;
     for name in ["preprocessor_config.json", "open_clip_config.json"] {
         if let Some(bytes) = files.open(name)? {
@@ -104,7 +104,12 @@ fn preprocessing(files: &dyn ModelFiles, size: usize) -> Result<Preprocess> {
             break;
         }
     }
-    Ok(found.unwrap_or_else(|| Preprocess::clip(size as u32)))
+    // Without a config it is the rule of the code that the weights' names come from.
+    let crop_offset = match layout {
+        Layout::HuggingFace => CropOffset::Down,
+        Layout::OpenAi => CropOffset::Even,
+    };
+    Ok(found.unwrap_or_else(|| Preprocess { crop_offset, ..Preprocess::clip(size as u32) }))
 }
 
 /// `vocab.json` + `merges.txt` are a quarter of `tokenizer.json`; without either it is CLIP's own vocabulary.
@@ -115,9 +120,7 @@ fn tokenizer(files: &dyn ModelFiles) -> Result<Tokenizer> {
         return Tokenizer::from_vocab_merges(vocabulary.bytes(), merges.bytes(), &label, &merges_label);
     }
     match files.open("tokenizer.json")? {
-        Some(bytes) => {
-            Tokenizer::from_tokenizer_json(bytes.bytes(), &format!("{}/tokenizer.json", files.label()))
-        }
+        Some(bytes) => Tokenizer::from_tokenizer_json(bytes.bytes(), &format!("{}/tokenizer.json", files.label())),
         None => Tokenizer::clip(),
     }
 }

@@ -113,11 +113,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Tensors that are missing, wrongly shaped or that nobody asked for, all named at once; damaged ones.
-    pub fn load<B: Backend, M>(
-        &self,
-        device: &B::Device,
-        read: impl FnOnce(&mut Reader<'_, B>) -> M,
-    ) -> Result<M> {
+    pub fn load<B: Backend, M>(&self, device: &B::Device, read: impl FnOnce(&mut Reader<'_, B>) -> M) -> Result<M> {
         let mut reader = Reader {
             checkpoint: self,
             device: device.clone(),

@@ -80,10 +80,10 @@ impl TensorFile {
     /// # Errors
     /// No such tensor.
     pub fn bytes(&self, name: &str) -> Result<&[u8]> {
-        let info = self.metadata.info(name).ok_or_else(|| Error::Weights {
-            file: self.label.clone(),
-            why: format!("there is no tensor '{name}'"),
-        })?;
+        let info = self
+            .metadata
+            .info(name)
+            .ok_or_else(|| Error::Weights { file: self.label.clone(), why: format!("there is no tensor '{name}'") })?;
         Ok(&self.blob.bytes()[self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1])
     }
 
@@ -178,7 +178,9 @@ fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
         SafeTensorError::MetadataIncompleteBuffer => {
             "its length does not agree with its header (cut off, or with bytes added)".to_owned()
         }
-        SafeTensorError::InvalidOffset(name) => format!("the place of tensor '{name}' overlaps another or leaves a gap"),
+        SafeTensorError::InvalidOffset(name) => {
+            format!("the place of tensor '{name}' overlaps another or leaves a gap")
+        }
         SafeTensorError::TensorInvalidInfo => "a tensor's shape does not agree with its size".to_owned(),
         other => other.to_string().replace('\n', " "),
     };
