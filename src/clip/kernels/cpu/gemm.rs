@@ -2,15 +2,15 @@
 //!
 //! The product is cut as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): a task is
 //! a block of rows that stays in the second-level cache times one panel of weights, which is read once from front to
-//! back. The rows need no packing: they are short enough that their own order serves as well (measured).
+//! back while the next one is asked for. The rows need no packing: their own order serves as well (measured).
 
 use super::super::Activation;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, Left, Output, multiply};
+use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
 use super::{exp, parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
-const DEPTH_BLOCK: usize = 384;
+const DEPTH_BLOCK: usize = 768;
 
 /// How large a block of rows may be, in numbers: half of a second-level cache of 2 MiB.
 const ROW_BLOCK: usize = 256 * 1024;
@@ -115,7 +115,7 @@ impl Packed {
 fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
     let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
     let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
-    rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(super::tile::ROWS)
+    rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(ROWS)
 }
 
 /// One block of rows times one panel.
@@ -147,23 +147,64 @@ impl Kernel for Task<'_> {
 impl Task<'_> {
     #[inline(always)]
     fn product<S: Simd, const COLUMNS: usize>(&self, simd: S) {
-        let (inputs, outputs, width) = (self.weights.inputs, self.weights.outputs, COLUMNS * S::LANES);
+        let (inputs, width) = (self.weights.inputs, COLUMNS * S::LANES);
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
-        let panel = &self.weights.panels.as_slice()[self.panel * inputs * width..][..inputs * width];
         let mut sums = Aligned::zeros(self.rows * width);
         let sums = sums.as_mut_slice();
+        let mut panels = &self.weights.panels.as_slice()[self.panel * inputs * width..];
         for from in (0..inputs).step_by(DEPTH_BLOCK) {
             let depth = DEPTH_BLOCK.min(inputs - from);
-            let a = Left { values: &self.x[from..], row: inputs, step: 1 };
-            multiply::<S, COLUMNS>(simd, self.rows, depth, a, &panel[from * width..], sums, from > 0);
+            let last = from + depth == inputs;
+            let (panel, next) = panels.split_at(depth * width);
+            // What the next depth, or the next task, starts with, a share for each tile.
+            let mut ahead = next[..next.len().min(depth * width)]
+                .chunks((depth * width).div_ceil(self.rows.div_ceil(ROWS)).next_multiple_of(LINE));
+            for row in (0..self.rows).step_by(ROWS) {
+                let rows = ROWS.min(self.rows - row);
+                if last {
+                    self.ask_for_residual(simd, row, rows, width);
+                }
+                let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
+                let sums = &mut sums[row * width..][..rows * width];
+                let ahead = ahead.next().unwrap_or_default();
+                multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
+                // Right behind the product, so that writing the result happens while the next tile is computed.
+                if last {
+                    self.finish(simd, row, sums, width);
+                }
+            }
+            panels = next;
         }
+    }
+
+    /// Where a row's part in this panel lies in the result: start and length.
+    #[inline(always)]
+    fn place(&self, row: usize, width: usize) -> (usize, usize) {
         let first = self.panel * width;
-        let columns = width.min(outputs - first);
-        let bias = self.bias.map(|bias| &bias[first..first + columns]);
-        for (row, sums) in sums.chunks_exact(width).enumerate() {
-            let at = (self.start + row) * outputs + first;
+        ((self.start + row) * self.weights.outputs + first, width.min(self.weights.outputs - first))
+    }
+
+    /// Lets the residual of `rows` rows come while they are multiplied.
+    #[inline(always)]
+    fn ask_for_residual<S: Simd>(&self, simd: S, row: usize, rows: usize, width: usize) {
+        if let Some(residual) = self.residual {
+            for row in row..row + rows {
+                let (at, columns) = self.place(row, width);
+                for line in residual[at..at + columns].chunks(LINE) {
+                    simd.prefetch(line.as_ptr());
+                }
+            }
+        }
+    }
+
+    /// Writes rows of the result from their sums.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, row: usize, sums: &[f32], width: usize) {
+        for (index, sums) in sums.chunks_exact(width).enumerate() {
+            let (at, columns) = self.place(row + index, width);
             // SAFETY: no other task has these rows of this panel.
             let output = unsafe { self.output.piece(at, columns) };
+            let bias = self.bias.map(|bias| &bias[self.panel * width..][..columns]);
             let residual = self.residual.map(|residual| &residual[at..at + columns]);
             finish(simd, output, sums, bias, self.activation, residual);
         }

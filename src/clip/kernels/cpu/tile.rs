@@ -8,6 +8,9 @@ use super::simd::Simd;
 /// AVX-512 (24 of 32) and of AVX2 (12 of 16), and load less than they multiply.
 pub const ROWS: usize = 6;
 
+/// Numbers in a cache line.
+pub const LINE: usize = 16;
+
 /// The left factor: `rows × depth` numbers anywhere in a slice.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
@@ -33,18 +36,35 @@ pub fn multiply<S: Simd, const COLUMNS: usize>(
     c: &mut [f32],
     accumulate: bool,
 ) {
-    let width = COLUMNS * S::LANES;
     for start in (0..rows).step_by(ROWS) {
         let a = Left { values: &a.values[start * a.row..], ..a };
-        let c = &mut c[start * width..];
-        match rows - start {
-            1 => tile::<S, 1, COLUMNS>(simd, depth, a, b, c, accumulate),
-            2 => tile::<S, 2, COLUMNS>(simd, depth, a, b, c, accumulate),
-            3 => tile::<S, 3, COLUMNS>(simd, depth, a, b, c, accumulate),
-            4 => tile::<S, 4, COLUMNS>(simd, depth, a, b, c, accumulate),
-            5 => tile::<S, 5, COLUMNS>(simd, depth, a, b, c, accumulate),
-            _ => tile::<S, ROWS, COLUMNS>(simd, depth, a, b, c, accumulate),
-        }
+        let c = &mut c[start * COLUMNS * S::LANES..];
+        multiply_few::<S, COLUMNS>(simd, ROWS.min(rows - start), depth, a, b, &[], c, accumulate);
+    }
+}
+
+/// [`multiply`] for at most [`ROWS`] rows, asking for the numbers in `ahead` meanwhile, a cache line every fourth step:
+/// what is needed next arrives while the multipliers are busy.
+#[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
+#[inline(always)]
+pub fn multiply_few<S: Simd, const COLUMNS: usize>(
+    simd: S,
+    rows: usize,
+    depth: usize,
+    a: Left<'_>,
+    b: &[f32],
+    ahead: &[f32],
+    c: &mut [f32],
+    accumulate: bool,
+) {
+    match rows {
+        1 => tile::<S, 1, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        2 => tile::<S, 2, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        3 => tile::<S, 3, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        4 => tile::<S, 4, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        5 => tile::<S, 5, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        ROWS => tile::<S, ROWS, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        _ => unreachable!("{rows} rows at once"),
     }
 }
 
@@ -55,6 +75,7 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
     depth: usize,
     a: Left<'_>,
     b: &[f32],
+    ahead: &[f32],
     c: &mut [f32],
     accumulate: bool,
 ) {
@@ -73,7 +94,13 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
             }
         }
         let (left, panel) = (a.values.as_ptr(), b.as_ptr());
+        let mut soon = ahead.as_ptr();
+        let end = ahead.as_ptr_range().end;
         for k in 0..depth {
+            if k % 4 == 0 && soon < end {
+                simd.prefetch(soon);
+                soon = soon.wrapping_add(LINE);
+            }
             let (left, panel) = (left.add(k * a.step), panel.add(k * width));
             let mut columns = [simd.splat(0.0); COLUMNS];
             for (j, column) in columns.iter_mut().enumerate() {
@@ -104,10 +131,9 @@ pub struct Aligned {
 impl Aligned {
     /// `length` zeros.
     pub fn zeros(length: usize) -> Self {
-        const LINE: usize = 64;
-        let values = vec![0.0; length + LINE / size_of::<f32>()];
+        let values = vec![0.0; length + LINE];
         // `align_offset` may say that it cannot tell; then nothing is lost but speed.
-        let start = values.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());
+        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Self { values, start, length }
     }
 

@@ -45,6 +45,12 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::LANES`] numbers can be written to `to`.
     unsafe fn store(self, to: *mut f32, vector: Self::Vector);
 
+    /// Asks for the cache line at `from`, which nobody waits for. Nothing where the instruction set has no such request.
+    #[inline(always)]
+    fn prefetch(self, from: *const f32) {
+        let _ = from;
+    }
+
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
