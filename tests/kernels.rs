@@ -1,5 +1,6 @@
 //! The CPU's fused kernels through the trait that the towers use: equal to the portable definition, the same bits on any
 //! number of threads and in any batch, and honest about what is not a number.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::Flex;

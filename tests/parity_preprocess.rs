@@ -1,4 +1,5 @@
 //! Decoding and preprocessing against Pillow, byte for byte; `tests/parity/preprocess.py` made pictures and reference.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -2,6 +2,7 @@
 //!
 //! `tests/parity/towers.py` made the expected values, in f64. Full-size models are rebuilt from their seed on disk, so
 //! they also go through the loader as a user's would.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod support;
 

@@ -59,7 +59,11 @@ impl Eval {
     pub fn run(self) -> Result<()> {
         let (json, device, out) = (self.json, self.device, self.out.clone());
         let result = device.run(self)?;
-        if json { table::json(&result) } else { train::print(&result, out.as_deref()) }
+        if json {
+            return table::json(&result);
+        }
+        train::print(&result, out.as_deref());
+        Ok(())
     }
 }
 

@@ -71,7 +71,7 @@ impl Picture<'_> {
         text(&mut svg, (MARGIN, 50.0), "t", "What a few photos teach");
         text(&mut svg, (MARGIN, 74.0), "s", &self.subtitle);
         for (index, rung) in self.rungs.iter().enumerate() {
-            self.rung(&mut svg, rung, ladder_top + ROW * index as f64, index == self.best);
+            draw_rung(&mut svg, rung, ladder_top + ROW * index as f64, index == self.best);
         }
         let axis = ladder_top + ROW * self.rungs.len() as f64;
         let chance = BARS_LEFT + BARS_WIDTH * self.chance;
@@ -93,36 +93,36 @@ impl Picture<'_> {
         svg.push_str("</svg>\n");
         svg
     }
+}
 
-    fn rung(&self, svg: &mut String, rung: &Rung, top: f64, best: bool) {
-        let (middle, x) = (top + ROW / 2.0, |fraction: f64| BARS_LEFT + BARS_WIDTH * fraction);
-        let colour = if best { "#2f6fde" } else { "#9db7e4" };
-        text(svg, (MARGIN, middle + 5.0), "n", rung.name);
-        let [low, high] = rung.ci95;
-        let _ = write!(
-            svg,
-            "<rect x=\"{BARS_LEFT}\" y=\"{}\" width=\"{BARS_WIDTH}\" height=\"22\" rx=\"4\" fill=\"#eceae4\"/>\
-             <rect x=\"{BARS_LEFT}\" y=\"{}\" width=\"{:.1}\" height=\"22\" rx=\"4\" fill=\"{colour}\"/>\
-             <path d=\"M{:.1} {middle}H{:.1}M{:.1} {}v10M{:.1} {}v10\" stroke=\"#1d2733\" stroke-width=\"1.5\" fill=\"none\"/>",
-            middle - 11.0,
-            middle - 11.0,
-            BARS_WIDTH * rung.top1,
-            x(low),
-            x(high),
-            x(low),
-            middle - 5.0,
-            x(high),
-            middle - 5.0,
-        );
-        let value = format!("{:.1} %", rung.top1 * 100.0);
-        text(svg, (BARS_LEFT + BARS_WIDTH + 16.0, middle + 5.0), "v", &value);
-        let learnt = match rung.parameters {
-            0 => "nothing trained".to_owned(),
-            count => format!("{} trained", thousands(count)),
-        };
-        let detail = format!("± {:.1} · {learnt} · {}", (high - low) * 50.0, duration(rung.seconds));
-        text(svg, (BARS_LEFT + BARS_WIDTH + 76.0, middle + 5.0), "d", &detail);
-    }
+fn draw_rung(svg: &mut String, rung: &Rung, top: f64, best: bool) {
+    let (middle, x) = (top + ROW / 2.0, |fraction: f64| BARS_LEFT + BARS_WIDTH * fraction);
+    let colour = if best { "#2f6fde" } else { "#9db7e4" };
+    text(svg, (MARGIN, middle + 5.0), "n", rung.name);
+    let [low, high] = rung.ci95;
+    let _ = write!(
+        svg,
+        "<rect x=\"{BARS_LEFT}\" y=\"{}\" width=\"{BARS_WIDTH}\" height=\"22\" rx=\"4\" fill=\"#eceae4\"/>\
+         <rect x=\"{BARS_LEFT}\" y=\"{}\" width=\"{:.1}\" height=\"22\" rx=\"4\" fill=\"{colour}\"/>\
+         <path d=\"M{:.1} {middle}H{:.1}M{:.1} {}v10M{:.1} {}v10\" stroke=\"#1d2733\" stroke-width=\"1.5\" fill=\"none\"/>",
+        middle - 11.0,
+        middle - 11.0,
+        BARS_WIDTH * rung.top1,
+        x(low),
+        x(high),
+        x(low),
+        middle - 5.0,
+        x(high),
+        middle - 5.0,
+    );
+    let value = format!("{:.1} %", rung.top1 * 100.0);
+    text(svg, (BARS_LEFT + BARS_WIDTH + 16.0, middle + 5.0), "v", &value);
+    let learnt = match rung.parameters {
+        0 => "nothing trained".to_owned(),
+        count => format!("{} trained", thousands(count)),
+    };
+    let detail = format!("± {:.1} · {learnt} · {}", (high - low) * 50.0, duration(rung.seconds));
+    text(svg, (BARS_LEFT + BARS_WIDTH + 76.0, middle + 5.0), "d", &detail);
 }
 
 fn tile(svg: &mut String, example: &Example<'_>, left: f64, top: f64) {

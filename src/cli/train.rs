@@ -140,7 +140,11 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let (json, device) = (self.json, self.device);
         let (result, out) = device.run(self)?;
-        if json { table::json(&result) } else { print(&result, Some(&out)) }
+        if json {
+            return table::json(&result);
+        }
+        print(&result, Some(&out));
+        Ok(())
     }
 
     /// The run's folder; the student project gives a path and a file name.
@@ -280,7 +284,7 @@ impl Task for Train {
 }
 
 /// Prints a result for people.
-pub fn print(result: &RunResult, out: Option<&std::path::Path>) -> Result<()> {
+pub fn print(result: &RunResult, out: Option<&std::path::Path>) {
     let [low, high] = result.ci95;
     let shots = match (result.shots, result.seed) {
         (Some(shots), Some(seed)) => format!(", {shots} shots, seed {seed}"),
@@ -318,5 +322,4 @@ pub fn print(result: &RunResult, out: Option<&std::path::Path>) -> Result<()> {
     if let Some(out) = out {
         progress::note(&format!("written to {}", out.display()));
     }
-    Ok(())
 }

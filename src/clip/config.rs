@@ -116,6 +116,9 @@ impl VisionConfig {
 
 impl ClipConfig {
     /// Checks that the sizes make a model at all, so that nothing later divides by zero or allocates without bound.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the size that is wrong.
     pub fn validated(self, file: &str) -> Result<Self> {
         let size = |name: &str, value: usize, limit: usize| match value {
             0 => Err(wrong(file, format!("{name} is 0; it must be at least 1"))),

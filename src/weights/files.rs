@@ -31,9 +31,15 @@ pub trait ModelFiles {
     fn label(&self) -> String;
 
     /// The file `name`, or `None` where there is none.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
     fn open(&self, name: &str) -> Result<Option<Arc<dyn Blob>>>;
 
     /// The names of the files that are there, sorted.
+    ///
+    /// # Errors
+    /// They cannot be listed.
     fn names(&self) -> Result<Vec<String>>;
 }
 

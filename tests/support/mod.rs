@@ -2,7 +2,7 @@
 //! layout, and inputs that are wrong in every way.
 //!
 //! Each test crate compiles this whole module and uses a part of it, hence the permission for dead code.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod faults;
 pub mod folders;

@@ -125,7 +125,7 @@ impl<'a> Enlarged<'a> {
 
     /// The row above or below that the triangle reaches into for output row `y`; at the edges the row itself.
     fn neighbour(&self, y: usize) -> &'a [u8] {
-        self.samples(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 })
+        self.samples(if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 })
     }
 
     fn row(&self, y: usize, width: usize) -> &[u8] {
