@@ -1,4 +1,4 @@
-//! The towers against transformers and open_clip: the same seeded weights and inputs, features within 1e-4 relative.
+//! The towers against transformers and OpenCLIP: the same seeded weights and inputs, features within 1e-4 relative.
 //!
 //! `tests/parity/towers.py` made the expected values, in f64. Full-size models are rebuilt from their seed on disk, so
 //! they also go through the loader as a user's would.
