@@ -73,14 +73,15 @@ impl Task for Eval {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<RunResult> {
         let label = self.adapter.display().to_string();
         let file = open_adapter(&self.adapter)?;
+        let adapter = file.load::<B>(device)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
         let mut progress = Progress::new();
         dataset.notes.iter().for_each(|note| progress.observe(&Event::note(note)));
         let split = subset(&label, &file.info.classes, &dataset)?;
+        dataset.check_files(&split.test)?;
         let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
         let backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
         file.info.check_backbone(&label, &backbone.name, &backbone.sha256)?;
-        let adapter = file.load::<B>(device)?;
         let images = Folder(dataset.root.clone());
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
         let scale = LogitScale::Fixed(100.0);
@@ -114,8 +115,12 @@ impl Task for Eval {
             generalisation: None,
         };
         if let Some(out) = &self.out {
-            native::write(&out.join("predictions.csv"), &predictions_csv(&split.test, &split.classes, &scores)?)?;
-            native::write(&out.join("result.json"), result.to_json()?.as_bytes())?;
+            let predictions = predictions_csv(&split.test, &split.classes, &scores)?;
+            let numbers = result.to_json()?;
+            native::write_files(
+                out,
+                &[("predictions.csv", predictions.as_slice()), ("result.json", numbers.as_bytes())],
+            )?;
         }
         Ok(result)
     }

@@ -144,7 +144,7 @@ impl ClipConfig {
         match &self.vision {
             VisionConfig::Vit(vit) => {
                 transformer("image", &vit.transformer)?;
-                size("patch size", vit.patch, vit.image)?;
+                size("patch_size", vit.patch, vit.image)?;
             }
             VisionConfig::ResNet(resnet) => {
                 size("ResNet width", resnet.width, 1024)?;

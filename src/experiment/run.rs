@@ -65,7 +65,13 @@ pub fn run<B: ClipBackend>(
         return Err(Error::Usage(format!("--base-to-novel needs two classes or more; {} has one", dataset.name)));
     }
 
+    // Before hours of work, not at the first that is missing.
+    dataset.check_files(&[list.train.as_slice(), &list.val, &dataset.split.test].concat())?;
     let split = dataset.split.restrict(base.clone())?;
+    if split.test.is_empty() {
+        let why = "no test images, so nothing can be measured: list some under \"test\"";
+        return Err(Error::Data { place: dataset.name.clone(), why: why.into() });
+    }
     let shots = list.restrict(classes, base)?;
     let start = Instant::now();
     let few_shot = bench.few_shot(&split.classes, &shots.train, &shots.val, observer)?;
@@ -136,7 +142,7 @@ pub fn describe<B: ClipBackend>(
 /// Writes a run folder; `result.json` comes last, so a folder that has it is whole.
 ///
 /// # Errors
-/// The folder holds another plan's run, or cannot be written.
+/// The folder cannot be written; what it did not hold before is removed again.
 pub fn write<B: ClipBackend>(
     out: &Path,
     plan: &Plan,
@@ -145,14 +151,11 @@ pub fn write<B: ClipBackend>(
     events: &[Event],
 ) -> Result<()> {
     let Materials { backbone, list, templates, .. } = materials;
-    native::write(&out.join("plan.toml"), plan.to_toml()?.as_bytes())?;
-    native::write(&out.join("fewshot.json"), list.to_json().as_bytes())?;
     let lines: Vec<String> = events
         .iter()
         .filter(|event| !matches!(event, Event::Progress { .. }))
         .filter_map(|event| serde_json::to_string(event).ok())
         .collect();
-    native::write(&out.join("events.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
     let info = AdapterInfo {
         backbone: backbone.name.clone(),
         backbone_sha256: backbone.sha256.clone(),
@@ -160,10 +163,19 @@ pub fn write<B: ClipBackend>(
         templates: templates.to_vec(),
     };
     let adapter = pollster::block_on(adapter_file::write(outcome.adapter.as_ref(), &info))?;
-    native::write(&out.join("adapter.safetensors"), &adapter)?;
     let predictions = predictions_csv(&outcome.split.test, &outcome.split.classes, &outcome.scores)?;
-    native::write(&out.join("predictions.csv"), &predictions)?;
-    native::write(&out.join("result.json"), outcome.result.to_json()?.as_bytes())
+    native::sweep(out);
+    native::write_files(
+        out,
+        &[
+            ("plan.toml", plan.to_toml()?.as_bytes()),
+            ("fewshot.json", list.to_json().as_bytes()),
+            ("events.jsonl", (lines.join("\n") + "\n").as_bytes()),
+            ("adapter.safetensors", &adapter),
+            ("predictions.csv", &predictions),
+            ("result.json", outcome.result.to_json()?.as_bytes()),
+        ],
+    )
 }
 
 /// Refuses a folder that holds the run of another plan, before any work is done.

@@ -113,18 +113,59 @@ pub fn map(path: &Path) -> Result<Arc<dyn Blob>> {
     Ok(Arc::new(MappedFile::open(path)?))
 }
 
-/// Writes a whole file or nothing: into a temporary file beside it, synced, then renamed over it.
+/// Writes a whole file or nothing, as [`write_files`]. What is there but no file (a device, a pipe) is written to as it is.
 ///
 /// # Errors
 /// What the system says, with the path; an older file is left as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |source| Error::write(path, source);
-    let folder = match path.parent() {
+    // A link stays one: what it leads to is written.
+    let is_link = fs::symlink_metadata(path).is_ok_and(|status| status.is_symlink());
+    let target = if is_link { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
+    let special = fs::metadata(&target).is_ok_and(|status| !status.is_file() && !status.is_dir());
+    if special {
+        let written = File::options().write(true).open(&target).and_then(|mut file| file.write_all(bytes));
+        return written.map_err(|source| Error::write(path, source));
+    }
+    let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    create_folder(folder)?;
-    let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder).map_err(failed)?;
+    let Some(name) = target.file_name() else {
+        return Err(Error::write(path, std::io::ErrorKind::InvalidFilename.into()));
+    };
+    write_files(folder, &[(name, bytes)])
+}
+
+/// What the names of half-written files begin and end with.
+const HALF_WRITTEN: (&str, &str) = (".lowshot-", ".tmp");
+
+/// Writes files into a folder, in this order, each whole or not at all: into a temporary file beside it, synced, then renamed
+/// over it. When one fails, the files and folders that were not there before are removed again.
+///
+/// # Errors
+/// What the system says, with the path; the older version of the file that failed is left as it was.
+pub fn write_files<N: AsRef<Path>>(folder: &Path, files: &[(N, &[u8])]) -> Result<()> {
+    let is_new = |path: &&Path| !path.as_os_str().is_empty() && fs::symlink_metadata(path).is_err();
+    let new_folders: Vec<&Path> = folder.ancestors().take_while(is_new).collect();
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.join(name)).collect();
+    let new_files: Vec<&PathBuf> = paths.iter().filter(|path| is_new(&path.as_path())).collect();
+    let write_all = || {
+        create_folder(folder)?;
+        paths.iter().zip(files).try_for_each(|(path, (_, bytes))| write_one(folder, path, bytes))?;
+        // The renames themselves are in the folder.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::write(folder, source))
+    };
+    write_all().inspect_err(|_| {
+        // Failing to clean up must not hide the failure itself. A folder that meanwhile holds another's files stays.
+        new_files.iter().for_each(|path| drop(fs::remove_file(path)));
+        new_folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    })
+}
+
+fn write_one(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |source| Error::write(path, source);
+    let (prefix, suffix) = HALF_WRITTEN;
+    let mut file = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     // Temporary files are private; a result is as readable as any other file that the user makes.
     #[cfg(unix)]
@@ -134,8 +175,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         file.as_file().set_permissions(permissions).map_err(failed)?;
     }
     file.persist(path).map_err(|error| failed(error.error))?;
-    // The rename itself is in the folder.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    Ok(())
+}
+
+/// Removes what a killed process left half-written in a folder that no other process writes to.
+pub fn sweep(folder: &Path) {
+    let (prefix, suffix) = HALF_WRITTEN;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix)) {
+            // What cannot be removed takes space and does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes a folder and those above it.

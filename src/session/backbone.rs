@@ -37,6 +37,8 @@ impl<B: ClipBackend> Backbone<B> {
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
         let tokenizer = tokenizer(files)?;
+        let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
+        // Last, because damaged weights are the better explanation where there are both.
         if tokenizer.vocabulary_size() > config.text.vocabulary {
             return Err(Error::Config {
                 file: files.label(),
@@ -47,7 +49,6 @@ impl<B: ClipBackend> Backbone<B> {
                 ),
             });
         }
-        let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
         Ok(Self { name: name.into(), sha256: checkpoint.sha256(), config, clip, tokenizer, preprocess })
     }
 

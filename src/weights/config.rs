@@ -39,6 +39,7 @@ pub fn find(files: &dyn ModelFiles, checkpoint: &Checkpoint) -> Result<ClipConfi
 /// # Errors
 /// Not JSON, another kind of model, sizes that make no model.
 pub fn hugging_face(file: &str, bytes: &[u8]) -> Result<ClipConfig> {
+    check_sizes(file, &parse(file, bytes)?)?;
     let config: HuggingFace = parse(file, bytes)?;
     if config.model_type.as_deref().is_some_and(|kind| kind != "clip") {
         let kind = config.model_type.unwrap_or_default();
@@ -67,6 +68,38 @@ pub fn hugging_face(file: &str, bytes: &[u8]) -> Result<ClipConfig> {
         },
     }
     .validated(file)
+}
+
+/// Checks the sizes of a Hugging Face config one by one, so that a wrong one is named by the file's own key.
+fn check_sizes(file: &str, config: &Value) -> Result<()> {
+    let check = |place: &str, value: Option<&Value>, limit: u64| match value {
+        None | Some(Value::Null) => Ok(()),
+        Some(value) if value.as_u64().is_some_and(|size| (1..=limit).contains(&size)) => Ok(()),
+        Some(value) => Err(wrong(file, format!("{place} is {value}; it must be a whole number from 1 to {limit}"))),
+    };
+    if !config.is_object() {
+        return Err(wrong(file, "not a model's config: it must be a JSON object".into()));
+    }
+    check("projection_dim", config.get("projection_dim"), 16_384)?;
+    for half in ["vision_config", "text_config"] {
+        let Some(keys) = config.get(half) else { continue };
+        if !keys.is_object() {
+            return Err(wrong(file, format!("{half} is {keys}; it must be a JSON object")));
+        }
+        for (key, limit) in [
+            ("hidden_size", 16_384),
+            ("num_hidden_layers", 256),
+            ("num_attention_heads", 1024),
+            ("intermediate_size", 131_072),
+            ("image_size", 4096),
+            ("patch_size", 4096),
+            ("vocab_size", 4_000_000),
+            ("max_position_embeddings", 65_536),
+        ] {
+            check(&format!("{half}.{key}"), keys.get(key), limit)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads an `open_clip_config.json`.
@@ -228,10 +261,14 @@ impl HuggingFaceShape {
                 return Err(wrong(file, format!("hidden_act '{other}' is not supported; quick_gelu and gelu are")));
             }
         };
+        let (width, heads) = (self.hidden_size.unwrap_or(width), self.num_attention_heads.unwrap_or(heads));
+        if !width.is_multiple_of(heads) {
+            return Err(wrong(file, format!("hidden_size {width} is no multiple of num_attention_heads {heads}")));
+        }
         Ok(TransformerConfig {
             layers: self.num_hidden_layers.unwrap_or(layers),
-            width: self.hidden_size.unwrap_or(width),
-            heads: self.num_attention_heads.unwrap_or(heads),
+            width,
+            heads,
             mlp: self.intermediate_size.unwrap_or(mlp),
             activation,
             epsilon: self.layer_norm_eps.unwrap_or(1e-5),
