@@ -31,7 +31,7 @@ impl<B: ClipBackend> Convolution<B> {
         let (mean, variance) = (vector("running_mean"), vector("running_var"));
         let scale = gamma / (variance + 1e-5).sqrt();
         let bias = beta - mean * scale.clone();
-        Self { weight: weight * scale.reshape([output, 1, 1, 1]), bias, stride }
+        Self { weight: weight * scale.reshape([-1, 1, 1, 1]), bias, stride }
     }
 
     /// `[batch, in, height, width]` → `[batch, out, height / stride, width / stride]`, "same" padding.

@@ -54,10 +54,10 @@ impl<B: ClipBackend> Vit<B> {
     fn load(parameters: &mut impl Parameters<B>, config: &VitConfig, embedding: usize) -> Self {
         let VitConfig { patch, transformer, .. } = config;
         let (patch, width, epsilon) = (*patch, transformer.width, transformer.epsilon);
-        let convolution = parameters.tensor("visual.conv1.weight", [width, 3, patch, patch]);
+        let convolution: Tensor<B, 4> = parameters.tensor("visual.conv1.weight", [width, 3, patch, patch]);
         Self {
             patch,
-            patch_embedding: Linear::new(convolution.reshape([width as i32, -1]), None),
+            patch_embedding: Linear::new(convolution.flatten(1, 3), None),
             class_embedding: parameters.tensor("visual.class_embedding", [width]),
             positions: parameters.tensor("visual.positional_embedding", [config.tokens(), width]),
             ln_pre: LayerNorm::load(parameters, "visual.ln_pre", width, epsilon),
