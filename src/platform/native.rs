@@ -74,6 +74,10 @@ impl ModelFiles for FolderFiles {
         self.weights.as_ref().unwrap_or(&self.folder).display().to_string()
     }
 
+    fn place(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
     fn open(&self, name: &str) -> Result<Option<Arc<dyn Blob>>> {
         let path = self.path(name);
         match fs::metadata(&path) {

@@ -42,8 +42,8 @@ impl Checkpoint {
         let label = files.label();
         for name in ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"] {
             if let Some(blob) = files.open(name)? {
-                let file = TensorFile::open(format!("{label}/{name}"), blob)?;
-                return Self::new(&label, vec![file]);
+                let place = files.place(name);
+                return Self::new(&place, vec![TensorFile::open(place.as_str(), blob)?]);
             }
             if let Some(index) = files.open(&format!("{name}.index.json"))? {
                 return Self::new(&label, shards(files, &format!("{name}.index.json"), index.bytes())?);
@@ -183,8 +183,9 @@ impl<B: Backend> Reader<'_, B> {
         for part in recipe.parts {
             match checkpoint.tensors.get(&part) {
                 None => self.missing.push(part.clone()),
-                Some((_, found)) if *found != expected => {
-                    self.misshapen.push(format!("{part} is {found:?}, not {expected:?}"));
+                Some((file, found)) if *found != expected => {
+                    let dtype = checkpoint.files[*file].dtype(&part);
+                    self.misshapen.push(format!("{part} is {dtype} {found:?}, not {expected:?}"));
                 }
                 Some((file, _)) => sources.push((&checkpoint.files[*file], part.clone())),
             }

@@ -30,6 +30,11 @@ pub trait ModelFiles {
     /// What to call this place in messages.
     fn label(&self) -> String;
 
+    /// What to call the file `name` in messages.
+    fn place(&self, name: &str) -> String {
+        format!("{}/{name}", self.label())
+    }
+
     /// The file `name`, or `None` where there is none.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ impl TensorFile {
         self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone()))
     }
 
+    /// The type of a tensor's numbers as the header spells it; empty where there is no such tensor.
+    pub fn dtype(&self, name: &str) -> String {
+        self.metadata.info(name).map_or_else(String::new, |info| format!("{:?}", info.dtype))
+    }
+
     /// The `__metadata__` of the header.
     pub fn header(&self) -> HashMap<String, String> {
         self.metadata.metadata().clone().unwrap_or_default()

@@ -42,9 +42,8 @@ fn words_alone_classify() {
 }
 
 #[test]
-fn a_photo_of_a_class_that_the_model_knows_is_recognised() {
+fn a_single_class_gets_everything() {
     let machine = Machine::new();
-    // One colour of land against the sea: the demo model is small, but not blind. A single class gets everything.
     let only = machine.run(["classify", &tile(0), "--classes", "field", "--json"]).json();
     assert_eq!(answers(&only, true), [[("field".to_owned(), 1.0)]]);
 }

@@ -31,9 +31,14 @@ fn pictures_and_texts_become_unit_rows_that_do_not_depend_on_company() {
     let texts = ["a photo of a dog.", "a centered satellite photo of River."];
     let all = ["embed", &first, texts[0], &second, texts[1], "--out", "all.safetensors", "--json"];
     let json = machine.run(all).json();
-    assert_eq!((json["images"].as_u64(), json["texts"].as_u64(), json["width"].as_u64()), (Some(2), Some(2), Some(256)));
-    let (images, lines) =
-        (rows(&machine.path("all.safetensors"), "image_features"), rows(&machine.path("all.safetensors"), "text_features"));
+    assert_eq!(
+        (json["images"].as_u64(), json["texts"].as_u64(), json["width"].as_u64()),
+        (Some(2), Some(2), Some(256))
+    );
+    let (images, lines) = (
+        rows(&machine.path("all.safetensors"), "image_features"),
+        rows(&machine.path("all.safetensors"), "text_features"),
+    );
     for row in images.iter().chain(&lines) {
         assert_eq!(row.len(), 256);
         assert!((length(row) - 1.0).abs() < 1e-5, "{}", length(row));

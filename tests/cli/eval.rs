@@ -18,7 +18,8 @@ fn every_methods_adapter_gives_its_runs_predictions() {
             evaluated.check();
             assert_eq!(printed, evaluated.result());
             let (trained, evaluated) = (run.result(), evaluated.result());
-            for key in ["top1", "top5", "macro", "confusion", "backbone_sha256", "split_sha256", "trainable_parameters"] {
+            for key in ["top1", "top5", "macro", "confusion", "backbone_sha256", "split_sha256", "trainable_parameters"]
+            {
                 assert_eq!(trained[key], evaluated[key], "{adapter}: {key}");
             }
         }

@@ -74,11 +74,13 @@ fn every_method_fills_its_run_folder_and_repeats_to_the_byte() {
         // 160 shots, 40 for validation and 400 to test on; the first run computes them and no other does.
         let first = if index == 0 { (600, 0) } else { (0, 600) };
         assert_eq!(run.pictures(), first, "{method}");
-        let before = ["predictions.csv", "adapter.safetensors", "plan.toml", "fewshot.json"].map(|name| run.bytes(name));
+        let before =
+            ["predictions.csv", "adapter.safetensors", "plan.toml", "fewshot.json"].map(|name| run.bytes(name));
         let again = format!("{method}-again");
         train(&machine, method, &again, &[]).done();
         let other = Run::new(machine.path(&again));
-        let after = ["predictions.csv", "adapter.safetensors", "plan.toml", "fewshot.json"].map(|name| other.bytes(name));
+        let after =
+            ["predictions.csv", "adapter.safetensors", "plan.toml", "fewshot.json"].map(|name| other.bytes(name));
         assert!(before == after, "{method}: a second run differs");
         assert_eq!(other.pictures(), (0, 600), "{method}");
     }
@@ -201,7 +203,6 @@ fn the_student_projects_spelling_works() {
 #[test]
 fn a_run_is_repeated_from_its_few_shot_list() {
     let machine = Machine::new();
-    train(&machine, "tip", "first", &["--shots", "3"]).refused_for(&["--shots"]);
     let samples = repository("samples");
     let usual = ["train", "--dataset", "eurosat", "--root-path", &samples, "--method", "tip"];
     machine.run(usual.iter().chain(&["--shots", "3", "--seed", "7", "--out", "first"])).done();

@@ -42,13 +42,15 @@ impl Sample {
 
     fn train(&self, extra: &[&str]) -> Finished {
         self.write("split.json", &self.split);
-        let usual = ["train", "--dataset", "split.json", "--root-path", "tiles", "--method", "tip", "--out", "run/here"];
+        let usual =
+            ["train", "--dataset", "split.json", "--root-path", "tiles", "--method", "tip", "--out", "run/here"];
         self.machine.run(usual.iter().chain(extra))
     }
 
     /// Trains, and expects a refusal that names `words` and leaves no run.
     fn refused(&self, extra: &[&str], words: &[&str]) {
-        self.train(extra).refused_for(words);
+        // As many shots as there are images: more would be noted, and a refusal is one line.
+        self.train(&[&["--shots", "2"], extra].concat()).refused_for(words);
         assert!(!self.machine.path("run").exists(), "{words:?}: a failed run left {:?}", self.machine.files());
     }
 }
@@ -86,16 +88,15 @@ fn every_split_that_is_wrong_is_refused_and_leaves_no_run() {
             "labels with a gap",
             |sample| {
                 for list in ["train", "val", "test"] {
-                    entries(sample, list).iter_mut().filter(|entry| entry[1] == 1).for_each(|entry| entry[1] = json!(7));
+                    entries(sample, list)
+                        .iter_mut()
+                        .filter(|entry| entry[1] == 1)
+                        .for_each(|entry| entry[1] = json!(7));
                 }
             },
             vec!["split.json", "label 1", "7"],
         ),
-        (
-            "a negative label",
-            |sample| entries(sample, "train")[0][1] = json!(-1),
-            vec!["split.json", "-1"],
-        ),
+        ("a negative label", |sample| entries(sample, "train")[0][1] = json!(-1), vec!["split.json", "-1"]),
         (
             "a class without training images",
             |sample| entries(sample, "train").retain(|entry| entry[1] != 1),
@@ -132,12 +133,12 @@ fn every_split_that_is_wrong_is_refused_and_leaves_no_run() {
             |sample| entries(sample, "test")[0][2] = json!("Lake"),
             vec!["split.json", "label 0", "Lake"],
         ),
-        ("no test list", |sample| drop(sample.split.as_object_mut().unwrap().remove("test")), vec!["split.json", "test"]),
         (
-            "nothing to test on",
-            |sample| entries(sample, "test").clear(),
-            vec!["test"],
+            "no test list",
+            |sample| drop(sample.split.as_object_mut().unwrap().remove("test")),
+            vec!["split.json", "test"],
         ),
+        ("nothing to test on", |sample| entries(sample, "test").clear(), vec!["split", "no test images"]),
         ("a list of nothing", |sample| sample.split = json!({"train": [], "val": [], "test": []}), vec!["split.json"]),
         ("another kind of JSON", |sample| sample.split = json!([1, 2, 3]), vec!["split.json"]),
         ("an entry of two", |sample| entries(sample, "train")[1] = json!(["a.jpg", 0]), vec!["split.json", "train[1]"]),

@@ -102,14 +102,16 @@ impl Finished {
         serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {finished:?}"))
     }
 
-    /// The one line of a command that refused its input: exit code 2, nothing on stdout, nothing else on stderr.
+    /// The one line of a command that refused its input: exit code 2, nothing on stdout, nothing else on stderr (but for the
+    /// progress of what went on before, which shows every ten seconds on a slow machine).
     #[track_caller]
     pub fn refused(self) -> String {
         assert_eq!(self.code, Some(2), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
-        let line = self.stderr.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {self:?}"));
-        let message = line.strip_prefix("lowshot: ").unwrap_or_else(|| panic!("no \"lowshot: \": {self:?}"));
-        assert!(!message.is_empty() && !message.contains(['\n', '\r']), "not one line: {self:?}");
+        let lines: Vec<&str> = self.stderr.split_terminator('\n').filter(|line| !is_progress(line)).collect();
+        assert_eq!(lines.len(), 1, "not one line: {self:?}");
+        let message = lines[0].strip_prefix("lowshot: ").unwrap_or_else(|| panic!("no \"lowshot: \": {self:?}"));
+        assert!(!message.is_empty() && !message.contains('\r'), "not one line: {self:?}");
         assert!(!message.contains("panicked") && !message.contains("src/"), "{self:?}");
         message.to_owned()
     }
@@ -125,12 +127,20 @@ impl Finished {
     }
 }
 
-/// Everything below a folder, sorted.
+/// A line like `training: 198/200 loss 2.6860`.
+fn is_progress(line: &str) -> bool {
+    let counts = line.split_once(": ").and_then(|(_, rest)| rest.split(' ').next()?.split_once('/'));
+    counts.is_some_and(|(done, total)| done.parse::<u64>().is_ok() && total.parse::<u64>().is_ok())
+}
+
+/// Everything below a folder, sorted; links are not followed.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         found.push(entry.path());
-        found.extend(files(&entry.path()));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files(&entry.path()));
+        }
     }
     found.sort();
     found
