@@ -8,7 +8,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use lowshot::clip::kernels::{Activation, ClipBackend};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ struct Norm {
 
 impl Norm {
     fn new() -> Self {
-        Self { gamma: Tensor::ones([WIDTH], &Default::default()), beta: Tensor::zeros([WIDTH], &Default::default()) }
+        Self { gamma: Tensor::ones([WIDTH], &FlexDevice), beta: Tensor::zeros([WIDTH], &FlexDevice) }
     }
 
     fn forward(&self, x: Tensor<Flex, 3>) -> Tensor<Flex, 3> {
@@ -64,7 +64,7 @@ struct Tower {
 
 fn random<const D: usize>(shape: [usize; D], scale: f32, random: &mut ChaCha8Rng) -> Tensor<Flex, D> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-scale..scale)).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    Tensor::from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 impl Tower {
