@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use lowshot::clip::kernels::{Activation, ClipBackend, portable};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<Flex, D> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-1.0..1.0)).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+    Tensor::from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 fn values<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
-    tensor.into_data().to_vec().unwrap()
+    tensor.into_data().to_vec().expect("a tensor of f32")
 }
 
 fn bits<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<u32> {
@@ -72,7 +72,6 @@ proptest! {
         batch in 1_usize..4, tokens in 1_usize..100, heads in 1_usize..5, depth in 1_usize..70, causal: bool, seed: u64,
     ) {
         let qkv = random([batch, tokens, 3 * heads * depth], seed);
-        // The portable definition hides what a causal mask names by the sign of Burn's own triangle.
         assert_close(Flex::attention(qkv.clone(), heads, causal), portable::attention(qkv, heads, causal));
     }
 }
@@ -94,7 +93,7 @@ fn block(x: Tensor<Flex, 3>) -> Tensor<Flex, 3> {
 fn threads_change_no_bit() {
     let x = random([5, 197, 192], 11);
     let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
         pool.install(|| bits(block(x.clone())))
     };
     let one = on(1);
@@ -115,10 +114,9 @@ fn the_batch_changes_no_bit() {
 fn nan_and_infinity_are_not_hidden() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let put = |x: Tensor<Flex, 3>| {
-            let index = Tensor::<Flex, 3>::zeros(x.dims(), &Default::default());
-            let mut data: Vec<f32> = values(x + index);
+            let mut data = values(x);
             data[5] = bad;
-            Tensor::<Flex, 3>::from_data(TensorData::new(data, [2, 20, 48]), &Default::default())
+            Tensor::<Flex, 3>::from_data(TensorData::new(data, [2, 20, 48]), &FlexDevice)
         };
         let x = put(random([2, 20, 48], 13));
         let rows = |y: Tensor<Flex, 3>| {
@@ -144,7 +142,7 @@ fn views_and_half_precision_are_taken_as_they_are() {
     let view = wide.clone().narrow(2, 8, 40);
     let expected = portable::linear(view.clone(), &portable::matrix(weight.clone()), None, Activation::Gelu, None);
     // The weight as a view of its transpose.
-    let turned = Tensor::<Flex, 2>::from_data(weight.clone().transpose().into_data(), &Default::default()).transpose();
+    let turned = Tensor::<Flex, 2>::from_data(weight.clone().transpose().into_data(), &FlexDevice).transpose();
     assert_close(Flex::linear(view, &Flex::matrix(turned), None, Activation::Gelu, None), expected);
 
     let half = random([24, 40], 19).cast(DType::F16);
@@ -155,7 +153,7 @@ fn views_and_half_precision_are_taken_as_they_are() {
 
 #[test]
 fn nothing_in_gives_nothing_out() {
-    let x = Tensor::<Flex, 3>::zeros([0, 5, 12], &Default::default());
+    let x = Tensor::<Flex, 3>::zeros([0, 5, 12], &FlexDevice);
     assert_eq!(
         Flex::linear(x.clone(), &Flex::matrix(random([7, 12], 20)), None, Activation::Gelu, None).dims(),
         [0, 5, 7]

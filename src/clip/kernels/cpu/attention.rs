@@ -37,7 +37,7 @@ pub fn attention(qkv: &[f32], shape: Shape, instructions: Instructions) -> Vec<f
     }
     let output = Output::new(&mut result);
     parallel::for_each(batch * heads, |task| {
-        instructions.run(Head { qkv, shape, image: task / heads, head: task % heads, output: &output });
+        instructions.run(Head { qkv, shape, image: task / heads, index: task % heads, output: &output });
     });
     result
 }
@@ -47,7 +47,7 @@ struct Head<'a> {
     qkv: &'a [f32],
     shape: Shape,
     image: usize,
-    head: usize,
+    index: usize,
     output: &'a Output<'a>,
 }
 
@@ -59,8 +59,11 @@ impl Kernel for Head<'_> {
         let Shape { tokens, width, heads, causal, .. } = self.shape;
         let (depth, panel) = (width / heads, COLUMNS * S::LANES);
         let image = &self.qkv[self.image * tokens * 3 * width..][..tokens * 3 * width];
-        let (queries, keys, values) =
-            (&image[self.head * depth..], &image[width + self.head * depth..], &image[2 * width + self.head * depth..]);
+        let (queries, keys, values) = (
+            &image[self.index * depth..],
+            &image[width + self.index * depth..],
+            &image[2 * width + self.index * depth..],
+        );
         let values = pack_values(values, tokens, 3 * width, depth, panel);
         let scale = (depth as f32).powf(-0.5);
 
@@ -95,7 +98,7 @@ impl Kernel for Head<'_> {
                     let columns = panel.min(depth - index * panel);
                     for (r, product) in product.chunks_exact(panel).take(rows).enumerate() {
                         let token = self.image * tokens + first + row + r;
-                        let at = token * width + self.head * depth + index * panel;
+                        let at = token * width + self.index * depth + index * panel;
                         // SAFETY: no other task has this head's columns of this image.
                         let output = unsafe { self.output.piece(at, columns) };
                         let factor = simd.splat(1.0 / sums[row + r]);

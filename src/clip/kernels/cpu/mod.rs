@@ -14,6 +14,8 @@
 //! threads nor the other rows of a batch change a bit of it. And nothing hides a NaN or an infinity: what is not finite
 //! going in is not finite coming out.
 
+#![allow(clippy::inline_always, reason = "a kernel must be inlined into the function that enables its instructions")]
+
 pub mod attention;
 pub mod exp;
 pub mod gemm;

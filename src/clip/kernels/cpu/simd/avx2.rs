@@ -1,5 +1,6 @@
 //! AVX2 with fused multiplication and addition: eight lanes, sixteen registers.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};

@@ -1,5 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};

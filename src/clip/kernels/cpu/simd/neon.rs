@@ -1,5 +1,6 @@
 //! NEON, which every 64-bit ARM processor has: four lanes, thirty-two registers.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::aarch64::*;
 
 use super::Simd;

@@ -1,5 +1,6 @@
 //! WebAssembly's 128-bit vectors: four lanes; the engines map them to the sixteen registers of SSE or to NEON.
 
+#[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::wasm32::*;
 
 use super::Simd;
