@@ -56,10 +56,8 @@ fn top1(root: &Path, data: &Path, folder: &Path, method: &str, seed: u64) -> f64
 
 #[test]
 fn every_method_is_as_accurate_as_the_reference() {
-    let data = std::env::var_os("LOWSHOT_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("LOWSHOT_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let folder = tempfile::tempdir().unwrap();
     let reference = fs::read(data.join("reference/eurosat-demo-clip.json"));
     let (Ok(reference), Some(root)) = (reference, eurosat(&data, folder.path())) else {
