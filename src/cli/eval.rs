@@ -72,6 +72,10 @@ impl Task for Eval {
 
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<RunResult> {
         let label = self.adapter.display().to_string();
+        if let Some(out) = self.out.as_ref().filter(|out| out.join("plan.toml").exists()) {
+            let why = "holds a training run, whose result would be overwritten; choose another --out";
+            return Err(Error::Usage(format!("{} {why}", out.display())));
+        }
         let file = open_adapter(&self.adapter)?;
         let adapter = file.load::<B>(device)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;

@@ -211,6 +211,10 @@ impl Train {
         } else {
             unused("--c", self.c.is_some())?;
         }
+        if self.base_to_novel && matches!(method, Method::TipF | Method::LinearProbe) {
+            let why = "learns its classes and cannot take others; use zero-shot, tip or meta";
+            return Err(Error::Usage(format!("--base-to-novel: {method} {why}")));
+        }
         if method != Method::Meta {
             unused("--meta-dropout", self.meta_dropout.is_some())?;
         }

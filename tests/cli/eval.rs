@@ -26,6 +26,18 @@ fn every_methods_adapter_gives_its_runs_predictions() {
     }
 }
 
+/// What a training run says of itself is not overwritten.
+#[test]
+fn a_training_runs_folder_is_not_written_to() {
+    let machine = Machine::new();
+    train(&machine, "zero-shot", "run", &[]).done();
+    let before = Run::new(machine.path("run")).bytes("result.json");
+    let samples = repository("samples");
+    let arguments = ["eval", "--adapter", "run", "--dataset", "eurosat", "--root-path", &samples, "--out", "run"];
+    machine.run(arguments).refused_for(&["run", "--out"]);
+    assert!(Run::new(machine.path("run")).bytes("result.json") == before);
+}
+
 /// An adapter of half the classes is tested on the images of that half.
 #[test]
 fn an_adapter_of_the_base_classes_is_tested_on_them() {
