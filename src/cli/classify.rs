@@ -137,7 +137,7 @@ fn zero_shot<B: ClipBackend>(
     template: String,
 ) -> Result<Box<dyn Adapter<B>>> {
     let text = backbone.class_weights(&templates::prompts(&[template], classes));
-    let features = text.clone().narrow(0, 0, 0);
+    let features = text.clone().slice([0..0, 0..backbone.config.embedding]);
     let few_shot = FewShot { text, features, labels: Vec::new(), val: None, scale: backbone.clip.logit_scale };
     let recipe = Recipe::from(Method::ZeroShot);
     pollster::block_on(adapter::fit(recipe, &few_shot, 0, &mut |_| std::ops::ControlFlow::Continue(())))
