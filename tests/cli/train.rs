@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::command::{Machine, repository};
 use crate::run_folder::{FILES, Run, train};
 
+/// What is made of a file's bytes.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 const KEYS: [&str; 19] = [
     "schema",
     "dataset",
@@ -221,7 +224,7 @@ fn a_broken_segment_of_the_cache_is_reported_and_survived() {
     let segments = || -> Vec<_> { crate::command::files(&machine.cache()).into_iter().filter(is_segment).collect() };
     assert!(!segments().is_empty());
     let predictions = Run::new(machine.path("first")).bytes("predictions.csv");
-    let damages: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+    let damages: [(&str, Damage); 3] = [
         ("garbage", |_| b"garbage ".repeat(400)),
         ("cut", |bytes| bytes[..bytes.len() / 2].to_vec()),
         ("empty", |_| Vec::new()),
