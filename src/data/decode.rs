@@ -1,6 +1,6 @@
 //! From a file's bytes to RGB pixels, upright: what Pillow's `ImageOps.exif_transpose(Image.open(f)).convert("RGB")` gives.
 //!
-//! The format is told by the content, never by the name. JPEG is decoded by [`super::jpeg`], the rest by the `image` crate.
+//! The format is told by the content, never by the name. JPEG is decoded by `data::jpeg`, the rest by the `image` crate.
 //! As in Pillow, transparency is dropped and not blended, 16-bit colour keeps its high byte, and 16-bit grey (and 32-bit)
 //! is clipped at 255, so that such a picture must be scaled to 8 bits beforehand; colour profiles are not applied.
 //!
