@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use crate::{Error, Result, clip::ClipBackend};
+use crate::{Result, clip::ClipBackend};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -34,7 +34,7 @@ impl Device {
             #[cfg(feature = "candle")]
             Self::Candle => task.run::<burn_candle::Candle>(&Default::default()),
             #[cfg(not(feature = "candle"))]
-            Self::Candle => Err(Error::Usage(
+            Self::Candle => Err(crate::Error::Usage(
                 "this binary was built without candle; build it with '--features candle' or use --device cpu".into(),
             )),
         }
