@@ -5,6 +5,7 @@
 //! the matrix products.
 
 pub mod cpu;
+pub mod dropout;
 mod flex;
 pub mod portable;
 
@@ -12,6 +13,7 @@ use std::fmt::Debug;
 
 use burn::tensor::{Tensor, backend::Backend};
 
+pub use dropout::Dropout;
 pub use flex::PackedWeight;
 
 /// What follows a linear layer's bias.
