@@ -6,6 +6,8 @@ pub mod features;
 pub mod plan;
 pub mod result;
 pub mod run;
+pub mod sweep;
+pub mod tensorboard;
 pub mod workbench;
 
 use serde::Serialize;
