@@ -66,9 +66,7 @@ impl Claims {
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Ok(Attempt::Elsewhere(self.history(name).pop().unwrap_or_else(|| "just claimed".into())));
         }
-        let mut claim = Claim { path, file };
-        claim.record(&format!("claimed by process {} on {}", std::process::id(), machine()))?;
-        Ok(Attempt::Ours(claim))
+        Ok(Attempt::Ours(Claim { path, file }))
     }
 
     /// What has been recorded of the cell `name`, oldest first: each claim, and what came of it. A claim of which nothing
@@ -96,6 +94,14 @@ impl Claims {
 }
 
 impl Claim {
+    /// Records that this process begins to compute the cell.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn begin(&mut self) -> Result<()> {
+        self.record(&format!("claimed by process {} on {}", std::process::id(), machine()))
+    }
+
     /// Adds a line to the cell's history.
     ///
     /// # Errors

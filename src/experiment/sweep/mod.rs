@@ -123,6 +123,7 @@ fn compute<B: ClipBackend>(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<f64> {
+    claim.begin()?;
     let result = match &cell.plan {
         Ok(plan) => executor.execute(plan.clone(), &folder.join(&cell.name), observer),
         Err(why) => Err(Error::Failed(why.clone())),
