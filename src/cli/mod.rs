@@ -14,6 +14,7 @@ mod progress;
 mod sweep;
 mod table;
 mod train;
+mod tuning;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -41,7 +42,8 @@ enum Command {
     Doctor(doctor::Doctor),
 }
 
-/// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input.
+/// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input,
+/// 130 interrupted with a checkpoint.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -61,7 +63,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             progress::error(&error);
-            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+            ExitCode::from(match error {
+                Error::Interrupted(_) => 130,
+                _ if error.is_usage() => 2,
+                _ => 1,
+            })
         }
     }
 }

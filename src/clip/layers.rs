@@ -1,14 +1,20 @@
 //! The parts that both towers are made of: linear layer, layer norm, pre-norm transformer block.
 
-use burn::tensor::{Tensor, activation::softmax};
+use burn::{backend::Autodiff, tensor::Tensor};
 
-use super::{ClipBackend, Parameters, config::TransformerConfig, kernels::Activation};
+use super::{
+    ClipBackend, Parameters,
+    attention::Attention,
+    config::TransformerConfig,
+    kernels::Activation,
+    walk::{Place, Tower, Visitor},
+};
 
-/// `x · Wᵀ + b`, frozen.
+/// `x · Wᵀ + b`, with a frozen weight.
 #[derive(Clone, Debug)]
 pub struct Linear<B: ClipBackend> {
     matrix: B::Matrix,
-    bias: Option<Tensor<B, 1>>,
+    pub(super) bias: Option<Tensor<B, 1>>,
 }
 
 impl<B: ClipBackend> Linear<B> {
@@ -26,6 +32,22 @@ impl<B: ClipBackend> Linear<B> {
     /// `[batch, tokens, in]` → `[batch, tokens, out]`, with what follows the product fused into it.
     pub fn forward(&self, x: Tensor<B, 3>, activation: Activation, residual: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
         <B as ClipBackend>::linear(x, &self.matrix, self.bias.as_ref(), activation, residual)
+    }
+
+    /// Adds `difference` `[out, in]` to the weight.
+    pub fn add(&mut self, difference: Tensor<B, 2>) {
+        self.matrix = B::matrix(B::weight(&self.matrix) + difference);
+    }
+
+    /// The same layer where gradients can be recorded; the matrix is shared.
+    pub(super) fn tracked(&self) -> Linear<Autodiff<B>> {
+        Linear { matrix: self.matrix.clone(), bias: self.bias.clone().map(Tensor::from_inner) }
+    }
+
+    pub(super) fn walk(&mut self, name: &str, visitor: &mut impl Visitor<B>) {
+        if let Some(bias) = &mut self.bias {
+            visitor.bias(&format!("{name}.bias"), bias);
+        }
     }
 }
 
@@ -51,69 +73,76 @@ impl<B: ClipBackend> LayerNorm<B> {
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         <B as ClipBackend>::layer_norm(x, &self.gamma, &self.beta, self.epsilon)
     }
+
+    /// The same layer where gradients can be recorded.
+    pub(super) fn tracked(&self) -> LayerNorm<Autodiff<B>> {
+        let [gamma, beta] = [&self.gamma, &self.beta].map(|vector| Tensor::from_inner(vector.clone()));
+        LayerNorm { gamma, beta, epsilon: self.epsilon }
+    }
+
+    pub(super) fn walk(&mut self, name: &str, visitor: &mut impl Visitor<B>) {
+        visitor.bias(&format!("{name}.bias"), &mut self.beta);
+    }
 }
 
 /// A pre-norm block: `x += attention(ln_1 x)`, `x += mlp(ln_2 x)`.
 #[derive(Clone, Debug)]
 pub struct Block<B: ClipBackend> {
     ln_1: LayerNorm<B>,
-    attention_in: Linear<B>,
-    attention_out: Linear<B>,
+    attention: Attention<B>,
     ln_2: LayerNorm<B>,
     mlp_in: Linear<B>,
     mlp_out: Linear<B>,
-    heads: usize,
     activation: Activation,
 }
 
 impl<B: ClipBackend> Block<B> {
     fn load(parameters: &mut impl Parameters<B>, name: &str, config: &TransformerConfig) -> Self {
         let width = config.width;
-        let attention_in = Linear::new(
-            parameters.tensor(&format!("{name}.attn.in_proj_weight"), [3 * width, width]),
-            Some(parameters.tensor(&format!("{name}.attn.in_proj_bias"), [3 * width])),
-        );
         Self {
             ln_1: LayerNorm::load(parameters, &format!("{name}.ln_1"), width, config.epsilon),
-            attention_in,
-            attention_out: Linear::load(parameters, &format!("{name}.attn.out_proj"), width, width),
+            attention: Attention::load(parameters, name, width, config.heads),
             ln_2: LayerNorm::load(parameters, &format!("{name}.ln_2"), width, config.epsilon),
             mlp_in: Linear::load(parameters, &format!("{name}.mlp.c_fc"), width, config.mlp),
             mlp_out: Linear::load(parameters, &format!("{name}.mlp.c_proj"), config.mlp, width),
-            heads: config.heads,
             activation: config.activation,
         }
     }
 
     /// `[batch, tokens, width]` → the same.
     fn forward(&self, x: Tensor<B, 3>, causal: bool) -> Tensor<B, 3> {
-        let qkv = self.attention_in.forward(self.ln_1.forward(x.clone()), Activation::Identity, None);
-        let attended = <B as ClipBackend>::attention(qkv, self.heads, causal);
-        let x = self.attention_out.forward(attended, Activation::Identity, Some(x));
-        self.mlp(x)
+        let normal = self.ln_1.forward(x.clone());
+        self.mlp(self.attention.forward(normal, causal, x))
     }
 
-    /// The block's output at the first token only, `[batch, 1, width]`: every token is attended to, but nothing is
-    /// computed for tokens whose output nobody reads.
+    /// The block's output at the first token only, `[batch, 1, width]`.
     fn forward_first(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [batch, tokens, width] = x.dims();
-        let head = width / self.heads;
-        let qkv = self.attention_in.forward(self.ln_1.forward(x.clone()), Activation::Identity, None);
-        let part = |index: usize, rows: usize| {
-            let part = qkv.clone().slice([0..batch, 0..rows, index * width..(index + 1) * width]);
-            part.reshape([batch, rows, self.heads, head]).swap_dims(1, 2)
-        };
-        let query = part(0, 1).mul_scalar((head as f64).powf(-0.5));
-        let scores = softmax(query.matmul(part(1, tokens).transpose()), 3);
-        let attended = scores.matmul(part(2, tokens)).swap_dims(1, 2).reshape([batch, 1, width]);
-        let first = x.slice([0..batch, 0..1, 0..width]);
-        let x = self.attention_out.forward(attended, Activation::Identity, Some(first));
-        self.mlp(x)
+        let normal = self.ln_1.forward(x.clone());
+        self.mlp(self.attention.forward_first(normal, x.narrow(1, 0, 1)))
     }
 
     fn mlp(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let hidden = self.mlp_in.forward(self.ln_2.forward(x.clone()), self.activation, None);
         self.mlp_out.forward(hidden, Activation::Identity, Some(x))
+    }
+
+    fn tracked(&self) -> Block<Autodiff<B>> {
+        Block {
+            ln_1: self.ln_1.tracked(),
+            attention: self.attention.tracked(),
+            ln_2: self.ln_2.tracked(),
+            mlp_in: self.mlp_in.tracked(),
+            mlp_out: self.mlp_out.tracked(),
+            activation: self.activation,
+        }
+    }
+
+    fn walk(&mut self, name: &str, place: Place, visitor: &mut impl Visitor<B>) {
+        self.ln_1.walk(&format!("{name}.ln_1"), visitor);
+        self.attention.walk(name, place, visitor);
+        self.ln_2.walk(&format!("{name}.ln_2"), visitor);
+        self.mlp_in.walk(&format!("{name}.mlp.c_fc"), visitor);
+        self.mlp_out.walk(&format!("{name}.mlp.c_proj"), visitor);
     }
 }
 
@@ -130,17 +159,36 @@ impl<B: ClipBackend> Transformer<B> {
         Self { blocks: (0..config.layers).map(block).collect() }
     }
 
-    /// `[batch, tokens, width]` → the same; with `causal` a token sees only what stands before it.
-    pub fn forward(&self, x: Tensor<B, 3>, causal: bool) -> Tensor<B, 3> {
-        self.blocks.iter().fold(x, |x, block| block.forward(x, causal))
+    /// How many blocks there are.
+    pub fn layers(&self) -> usize {
+        self.blocks.len()
     }
 
-    /// `[batch, tokens, width]` → the first token after all blocks, `[batch, 1, width]`.
-    pub fn forward_first(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let width = x.dims()[2];
-        match self.blocks.split_last() {
-            Some((last, before)) => last.forward_first(before.iter().fold(x, |x, block| block.forward(x, false))),
-            None => x.narrow(1, 0, 1).narrow(2, 0, width),
+    /// One block: `[batch, tokens, width]` → the same; with `causal` a token sees only what stands before it.
+    pub fn block(&self, index: usize, x: Tensor<B, 3>, causal: bool) -> Tensor<B, 3> {
+        self.blocks[index].forward(x, causal)
+    }
+
+    /// One block without what only other tokens than the first would need: `[batch, tokens, width]` →
+    /// `[batch, 1, width]`.
+    pub fn block_first(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.blocks[index].forward_first(x)
+    }
+
+    /// How much the first token attends to each in one block, `[batch, heads, 1, tokens]`.
+    pub fn first_attention(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 4> {
+        let block = &self.blocks[index];
+        block.attention.first_attention(block.ln_1.forward(x))
+    }
+
+    pub(super) fn tracked(&self) -> Transformer<Autodiff<B>> {
+        Transformer { blocks: self.blocks.iter().map(Block::tracked).collect() }
+    }
+
+    pub(super) fn walk(&mut self, name: &str, tower: Tower, visitor: &mut impl Visitor<B>) {
+        let layers = self.blocks.len();
+        for (layer, block) in self.blocks.iter_mut().enumerate() {
+            block.walk(&format!("{name}.resblocks.{layer}"), Place { tower, layer, layers }, visitor);
         }
     }
 }

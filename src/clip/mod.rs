@@ -3,9 +3,11 @@
 //! Radford et al., *Learning Transferable Visual Models From Natural Language Supervision* (2021). Nothing here opens a
 //! file: weights come through [`Parameters`], images and text as tensors.
 
+pub mod attention;
 pub mod config;
 pub mod kernels;
 pub mod layers;
+pub mod low_rank;
 pub mod model;
 pub mod parameters;
 pub mod preprocess;
@@ -14,6 +16,7 @@ pub mod resnet;
 pub mod text;
 pub mod tokenizer;
 pub mod vision;
+pub mod walk;
 pub(crate) mod wide;
 
 pub use config::ClipConfig;

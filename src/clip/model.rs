@@ -1,10 +1,10 @@
 //! Both towers together.
 
-use burn::tensor::Tensor;
+use burn::{backend::Autodiff, tensor::Tensor};
 
-use super::{ClipBackend, ClipConfig, Parameters, text::Text, vision::Vision};
+use super::{ClipBackend, ClipConfig, Parameters, text::Text, vision::Vision, walk::Visitor};
 
-/// A CLIP with frozen weights.
+/// A CLIP.
 #[derive(Clone, Debug)]
 pub struct Clip<B: ClipBackend> {
     /// The image tower.
@@ -35,6 +35,22 @@ impl<B: ClipBackend> Clip<B> {
     /// Token ids, one list a text → text features `[texts, embedding]` of unit length.
     pub fn text_features(&self, texts: &[Vec<u32>]) -> Tensor<B, 2> {
         unit(self.text.forward(texts, &self.device))
+    }
+
+    /// The same model where gradients can be recorded; its matrices are shared.
+    pub fn tracked(&self) -> Clip<Autodiff<B>> {
+        Clip {
+            vision: self.vision.tracked(),
+            text: self.text.tracked(),
+            logit_scale: self.logit_scale,
+            device: self.device.clone(),
+        }
+    }
+
+    /// Shows a visitor what can be changed, first in the image tower, then in the text tower.
+    pub fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        self.vision.walk(visitor);
+        self.text.walk(visitor);
     }
 
     /// The device that holds the weights.

@@ -1,19 +1,25 @@
 //! OpenAI's ModifiedResNet: a three-convolution stem, blur-free average pooling where others stride, attention pooling.
 
-use burn::tensor::{
-    Tensor,
-    activation::{relu, softmax},
-    module::{avg_pool2d, conv2d},
-    ops::ConvOptions,
+use burn::{
+    backend::Autodiff,
+    tensor::{
+        Tensor,
+        activation::{relu, softmax},
+        module::{avg_pool2d, conv2d},
+        ops::ConvOptions,
+    },
 };
 
-use super::{ClipBackend, Parameters, config::ResNetConfig, kernels::Activation, layers::Linear};
+use super::{ClipBackend, Parameters, config::ResNetConfig, kernels::Activation, layers::Linear, walk::Visitor};
 
-/// A convolution with its batch norm folded in: `γ/√(σ² + ε)` scales the kernel, the rest is a bias.
+/// A convolution with its batch norm folded in: `γ/√(σ² + ε)` scales the kernel, `β` and the rest are a bias.
 #[derive(Clone, Debug)]
 struct Convolution<B: ClipBackend> {
     weight: Tensor<B, 4>,
-    bias: Tensor<B, 1>,
+    /// `β`, by itself because BitFit trains it.
+    beta: Tensor<B, 1>,
+    /// `−μ γ/√(σ² + ε)`.
+    offset: Tensor<B, 1>,
     stride: usize,
 }
 
@@ -30,15 +36,28 @@ impl<B: ClipBackend> Convolution<B> {
         let (gamma, beta) = (vector("weight"), vector("bias"));
         let (mean, variance) = (vector("running_mean"), vector("running_var"));
         let scale = gamma / (variance + 1e-5).sqrt();
-        let bias = beta - mean * scale.clone();
-        Self { weight: weight * scale.reshape([-1, 1, 1, 1]), bias, stride }
+        let offset = mean.neg() * scale.clone();
+        Self { weight: weight * scale.reshape([-1, 1, 1, 1]), beta, offset, stride }
     }
 
     /// `[batch, in, height, width]` → `[batch, out, height / stride, width / stride]`, "same" padding.
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let padding = self.weight.dims()[2] / 2;
         let options = ConvOptions::new([self.stride; 2], [padding; 2], [1, 1], 1);
-        conv2d(x, self.weight.clone(), Some(self.bias.clone()), options)
+        conv2d(x, self.weight.clone(), Some(self.beta.clone() + self.offset.clone()), options)
+    }
+
+    fn tracked(&self) -> Convolution<Autodiff<B>> {
+        Convolution {
+            weight: Tensor::from_inner(self.weight.clone()),
+            beta: Tensor::from_inner(self.beta.clone()),
+            offset: Tensor::from_inner(self.offset.clone()),
+            stride: self.stride,
+        }
+    }
+
+    fn walk(&mut self, norm: &str, visitor: &mut impl Visitor<B>) {
+        visitor.bias(&format!("{norm}.bias"), &mut self.beta);
     }
 }
 
@@ -78,13 +97,31 @@ impl<B: ClipBackend> Bottleneck<B> {
         };
         relu(y + shortcut)
     }
+
+    fn tracked(&self) -> Bottleneck<Autodiff<B>> {
+        Bottleneck {
+            convolutions: self.convolutions.each_ref().map(Convolution::tracked),
+            shortcut: self.shortcut.as_ref().map(Convolution::tracked),
+            stride: self.stride,
+        }
+    }
+
+    fn walk(&mut self, name: &str, visitor: &mut impl Visitor<B>) {
+        for (index, convolution) in self.convolutions.iter_mut().enumerate() {
+            convolution.walk(&format!("{name}.bn{}", index + 1), visitor);
+        }
+        if let Some(shortcut) = &mut self.shortcut {
+            shortcut.walk(&format!("{name}.downsample.1"), visitor);
+        }
+    }
 }
 
 /// The tower.
 #[derive(Clone, Debug)]
 pub struct ModifiedResNet<B: ClipBackend> {
     stem: [Convolution<B>; 3],
-    blocks: Vec<Bottleneck<B>>,
+    /// The bottlenecks under their names.
+    blocks: Vec<(String, Bottleneck<B>)>,
     pool: AttentionPool<B>,
 }
 
@@ -105,7 +142,8 @@ impl<B: ClipBackend> ModifiedResNet<B> {
             for block in 0..count {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let name = format!("visual.layer{}.{block}", stage + 1);
-                blocks.push(Bottleneck::load(parameters, &name, input, planes, stride));
+                let bottleneck = Bottleneck::load(parameters, &name, input, planes, stride);
+                blocks.push((name, bottleneck));
                 input = planes * 4;
             }
         }
@@ -116,9 +154,37 @@ impl<B: ClipBackend> ModifiedResNet<B> {
 
     /// Pixels `[batch, 3, size, size]` → embeddings `[batch, embedding]`.
     pub fn forward(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.pool.forward(self.features(pixels))
+    }
+
+    /// Pixels → the last stage's output `[batch, channels, size / 32, size / 32]`.
+    fn features(&self, pixels: Tensor<B, 4>) -> Tensor<B, 4> {
         let x = self.stem.iter().fold(pixels, |x, convolution| relu(convolution.forward(x)));
-        let x = self.blocks.iter().fold(pool(x, 2), |x, block| block.forward(x));
-        self.pool.forward(x)
+        self.blocks.iter().fold(pool(x, 2), |x, (_, block)| block.forward(x))
+    }
+
+    /// How much the pooling attends to each position, the mean of all heads: `[batch, positions]`.
+    pub fn pool_attention(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
+        let x = self.pool.tokens(self.features(pixels));
+        let probabilities = self.pool.probabilities(&x);
+        let [batch, _, _, tokens] = probabilities.dims();
+        probabilities.mean_dim(1).reshape([batch, tokens]).narrow(1, 1, tokens - 1)
+    }
+
+    pub(super) fn tracked(&self) -> ModifiedResNet<Autodiff<B>> {
+        ModifiedResNet {
+            stem: self.stem.each_ref().map(Convolution::tracked),
+            blocks: self.blocks.iter().map(|(name, block)| (name.clone(), block.tracked())).collect(),
+            pool: self.pool.tracked(),
+        }
+    }
+
+    pub(super) fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        for (index, convolution) in self.stem.iter_mut().enumerate() {
+            convolution.walk(&format!("visual.bn{}", index + 1), visitor);
+        }
+        self.blocks.iter_mut().for_each(|(name, block)| block.walk(name, visitor));
+        self.pool.walk(visitor);
     }
 }
 
@@ -155,19 +221,51 @@ impl<B: ClipBackend> AttentionPool<B> {
 
     /// `[batch, channels, height, width]` → `[batch, embedding]`.
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 2> {
+        let x = self.tokens(x);
+        let [batch, _, channels] = x.dims();
+        let value = self.split(self.value.forward(x.clone(), Activation::Identity, None));
+        let attended = self.probabilities(&x).matmul(value).swap_dims(1, 2).reshape([batch, 1, channels]);
+        self.output.forward(attended, Activation::Identity, None).squeeze_dim(1)
+    }
+
+    /// `[batch, channels, height, width]` → the mean of all positions, then the positions: `[batch, tokens, channels]`.
+    fn tokens(&self, x: Tensor<B, 4>) -> Tensor<B, 3> {
         let [batch, channels, height, width] = x.dims();
         let x = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        let x = Tensor::cat(vec![x.clone().mean_dim(1), x], 1) + self.positions.clone().unsqueeze::<3>();
-        let head = channels / self.heads;
-        let split = |x: Tensor<B, 3>| {
-            let tokens = x.dims()[1];
-            x.reshape([batch, tokens, self.heads, head]).swap_dims(1, 2)
-        };
+        Tensor::cat(vec![x.clone().mean_dim(1), x], 1) + self.positions.clone().unsqueeze::<3>()
+    }
+
+    /// How much the mean attends to each token, `[batch, heads, 1, tokens]`.
+    fn probabilities(&self, x: &Tensor<B, 3>) -> Tensor<B, 4> {
+        let head = x.dims()[2] / self.heads;
         let query = self.query.forward(x.clone().narrow(1, 0, 1), Activation::Identity, None);
         let key = self.key.forward(x.clone(), Activation::Identity, None);
-        let value = self.value.forward(x, Activation::Identity, None);
-        let scores = split(query).mul_scalar((head as f64).powf(-0.5)).matmul(split(key).transpose());
-        let attended = softmax(scores, 3).matmul(split(value)).swap_dims(1, 2).reshape([batch, 1, channels]);
-        self.output.forward(attended, Activation::Identity, None).squeeze_dim(1)
+        let scores = self.split(query).mul_scalar((head as f64).powf(-0.5)).matmul(self.split(key).transpose());
+        softmax(scores, 3)
+    }
+
+    /// `[batch, tokens, channels]` → `[batch, heads, tokens, head]`.
+    fn split(&self, x: Tensor<B, 3>) -> Tensor<B, 4> {
+        let [batch, tokens, channels] = x.dims();
+        x.reshape([batch, tokens, self.heads, channels / self.heads]).swap_dims(1, 2)
+    }
+
+    fn tracked(&self) -> AttentionPool<Autodiff<B>> {
+        AttentionPool {
+            positions: Tensor::from_inner(self.positions.clone()),
+            query: self.query.tracked(),
+            key: self.key.tracked(),
+            value: self.value.tracked(),
+            output: self.output.tracked(),
+            heads: self.heads,
+        }
+    }
+
+    fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        for (name, layer) in
+            [("q", &mut self.query), ("k", &mut self.key), ("v", &mut self.value), ("c", &mut self.output)]
+        {
+            layer.walk(&format!("visual.attnpool.{name}_proj"), visitor);
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! The text tower: a causal transformer whose feature is the end-of-text token.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::{
+    backend::Autodiff,
+    tensor::{Int, Tensor, TensorData},
+};
 
 use super::{
     ClipBackend, Parameters,
     config::TextConfig,
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
+    walk::{Tower, Visitor},
 };
 
 /// The text tower.
@@ -38,8 +42,18 @@ impl<B: ClipBackend> Text<B> {
     /// length. Lists may differ in length and may be padded: what stands behind the end-of-text token is never seen
     /// (the mask is causal), so it is not computed.
     pub fn forward(&self, texts: &[Vec<u32>], device: &B::Device) -> Tensor<B, 2> {
-        let ends: Vec<usize> = texts.iter().map(|ids| self.config.end_of_text.position(ids)).collect();
-        let tokens = ends.iter().max().map_or(1, |end| end + 1);
+        let x = self.embed(texts, device);
+        self.project((0..self.layers()).fold(x, |x, block| self.block(block, x)), texts)
+    }
+
+    /// How many blocks there are.
+    pub fn layers(&self) -> usize {
+        self.transformer.layers()
+    }
+
+    /// Token ids → tokens before the first block, `[texts, tokens, width]`.
+    pub fn embed(&self, texts: &[Vec<u32>], device: &B::Device) -> Tensor<B, 3> {
+        let tokens = self.ends(texts).max().map_or(1, |end| end + 1);
         let width = self.config.transformer.width;
         let padded = texts.iter().flat_map(|ids| {
             let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
@@ -48,11 +62,44 @@ impl<B: ClipBackend> Text<B> {
         let ids = TensorData::new(padded.collect::<Vec<i64>>(), [texts.len() * tokens]);
         let embedded = self.token_embedding.clone().select(0, Tensor::<B, 1, Int>::from_data(ids, device));
         let positions = self.positions.clone().narrow(0, 0, tokens).unsqueeze::<3>();
-        let x = embedded.reshape([texts.len(), tokens, width]) + positions;
-        let x = self.transformer.forward(x, true).reshape([texts.len() * tokens, width]);
-        let rows = ends.iter().enumerate().map(|(text, end)| (text * tokens + end) as i64).collect::<Vec<_>>();
-        let rows = Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [texts.len()]), device);
-        let pooled = self.ln_final.forward(x.select(0, rows).unsqueeze_dim(1));
+        embedded.reshape([texts.len(), tokens, width]) + positions
+    }
+
+    /// One block: `[texts, tokens, width]` → the same.
+    pub fn block(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.transformer.block(index, x, true)
+    }
+
+    /// Tokens after the last block `[texts, tokens, width]` → embeddings `[texts, embedding]`.
+    pub fn project(&self, x: Tensor<B, 3>, texts: &[Vec<u32>]) -> Tensor<B, 2> {
+        let [_, tokens, width] = x.dims();
+        let rows = self.ends(texts).enumerate().map(|(text, end)| (text * tokens + end) as i64).collect::<Vec<_>>();
+        let rows = Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [texts.len()]), &x.device());
+        let pooled = x.reshape([texts.len() * tokens, width]).select(0, rows);
+        let pooled = self.ln_final.forward(pooled.unsqueeze_dim(1));
         self.projection.forward(pooled, Activation::Identity, None).squeeze_dim(1)
+    }
+
+    /// Where each text ends.
+    fn ends(&self, texts: &[Vec<u32>]) -> impl Iterator<Item = usize> {
+        texts.iter().map(|ids| self.config.end_of_text.position(ids))
+    }
+
+    /// The same tower where gradients can be recorded; its matrices are shared.
+    pub fn tracked(&self) -> Text<Autodiff<B>> {
+        Text {
+            token_embedding: Tensor::from_inner(self.token_embedding.clone()),
+            positions: Tensor::from_inner(self.positions.clone()),
+            transformer: self.transformer.tracked(),
+            ln_final: self.ln_final.tracked(),
+            projection: self.projection.tracked(),
+            config: self.config.clone(),
+        }
+    }
+
+    /// Shows a visitor what can be changed, from the ids to the embedding.
+    pub fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        self.transformer.walk("transformer", Tower::Text, visitor);
+        self.ln_final.walk("ln_final", visitor);
     }
 }

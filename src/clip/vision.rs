@@ -1,6 +1,6 @@
 //! The image tower: a vision transformer, or OpenAI's ModifiedResNet.
 
-use burn::tensor::Tensor;
+use burn::{backend::Autodiff, tensor::Tensor};
 
 use super::{
     ClipBackend, Parameters,
@@ -8,6 +8,7 @@ use super::{
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
     resnet::ModifiedResNet,
+    walk::{Tower, Visitor},
 };
 
 /// Either kind of image tower.
@@ -33,6 +34,22 @@ impl<B: ClipBackend> Vision<B> {
         match self {
             Self::Vit(vit) => vit.forward(pixels),
             Self::ResNet(resnet) => resnet.forward(pixels),
+        }
+    }
+
+    /// The same tower where gradients can be recorded; its matrices are shared.
+    pub fn tracked(&self) -> Vision<Autodiff<B>> {
+        match self {
+            Self::Vit(vit) => Vision::Vit(vit.tracked()),
+            Self::ResNet(resnet) => Vision::ResNet(resnet.tracked()),
+        }
+    }
+
+    /// Shows a visitor what can be changed, from the pixels to the embedding.
+    pub fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        match self {
+            Self::Vit(vit) => vit.walk(visitor),
+            Self::ResNet(resnet) => resnet.walk(visitor),
         }
     }
 }
@@ -68,13 +85,58 @@ impl<B: ClipBackend> Vit<B> {
     }
 
     fn forward(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
-        let pooled = self.transformer.forward_first(self.embed(pixels));
-        let features = self.projection.forward(self.ln_post.forward(pooled), Activation::Identity, None);
-        features.squeeze_dim(1)
+        self.project((0..self.layers()).fold(self.embed(pixels), |x, block| self.block(block, x)))
+    }
+
+    /// How many blocks there are.
+    pub fn layers(&self) -> usize {
+        self.transformer.layers()
+    }
+
+    /// One block: `[batch, tokens, width]` → the same, the last one → the class token, `[batch, 1, width]`.
+    pub fn block(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        if index + 1 == self.layers() {
+            self.transformer.block_first(index, x)
+        } else {
+            self.transformer.block(index, x, false)
+        }
+    }
+
+    /// The class token after the last block `[batch, 1, width]` → embeddings `[batch, embedding]`.
+    pub fn project(&self, pooled: Tensor<B, 3>) -> Tensor<B, 2> {
+        self.projection.forward(self.ln_post.forward(pooled), Activation::Identity, None).squeeze_dim(1)
+    }
+
+    /// How much the class token attends to each patch in the last block, the mean of all heads: `[batch, patches]`.
+    pub fn class_attention(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
+        let last = self.layers() - 1;
+        let x = (0..last).fold(self.embed(pixels), |x, block| self.block(block, x));
+        let attention = self.transformer.first_attention(last, x);
+        let [batch, _, _, tokens] = attention.dims();
+        attention.mean_dim(1).reshape([batch, tokens]).narrow(1, 1, tokens - 1)
+    }
+
+    fn tracked(&self) -> Vit<Autodiff<B>> {
+        Vit {
+            patch: self.patch,
+            patch_embedding: self.patch_embedding.tracked(),
+            class_embedding: Tensor::from_inner(self.class_embedding.clone()),
+            positions: Tensor::from_inner(self.positions.clone()),
+            ln_pre: self.ln_pre.tracked(),
+            transformer: self.transformer.tracked(),
+            ln_post: self.ln_post.tracked(),
+            projection: self.projection.tracked(),
+        }
+    }
+
+    fn walk(&mut self, visitor: &mut impl Visitor<B>) {
+        self.ln_pre.walk("visual.ln_pre", visitor);
+        self.transformer.walk("visual.transformer", Tower::Vision, visitor);
+        self.ln_post.walk("visual.ln_post", visitor);
     }
 
     /// Pixels `[batch, 3, size, size]` → tokens before the first block `[batch, 1 + patches, width]`.
-    fn embed(&self, pixels: Tensor<B, 4>) -> Tensor<B, 3> {
+    pub fn embed(&self, pixels: Tensor<B, 4>) -> Tensor<B, 3> {
         let [batch, channels, height, width] = pixels.dims();
         let (rows, columns, side) = (height / self.patch, width / self.patch, self.patch);
         // A convolution whose stride is its kernel is a linear layer over each patch.

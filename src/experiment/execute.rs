@@ -1,6 +1,7 @@
 //! From a plan to its finished run folder, sharing between runs whatever is slow to come by.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
@@ -10,6 +11,7 @@ use super::{
     Event, Observer,
     dataset::Dataset,
     features::FeatureCache,
+    journal::Journal,
     plan::Plan,
     result::RunResult,
     run::{self, Materials},
@@ -66,11 +68,8 @@ impl<B: ClipBackend> Executor<B> {
     /// Whatever is wrong with the data set, the few-shot list or the model; as [`run::check_folder`], [`run::run`] and
     /// [`run::write`].
     pub fn execute(&mut self, plan: Plan, out: &Path, observer: &mut dyn Observer) -> Result<RunResult> {
-        let mut events = Vec::new();
-        let mut observer = |event: &Event| {
-            observer.observe(event);
-            events.push(event.clone());
-        };
+        let journal = RefCell::new(Journal::new(observer));
+        let mut observer = |event: &Event| journal.borrow_mut().observe(event);
         let plan = self.resolve(plan)?;
         let dataset = self.dataset(&plan)?;
         dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
@@ -82,8 +81,8 @@ impl<B: ClipBackend> Executor<B> {
         run::check_folder(out, &plan)?;
         let Model { backbone, features, .. } = self.model(&plan.model, &mut observer)?;
         let materials = Materials { backbone, dataset: &dataset, list: &list };
-        let outcome = run::run(&plan, &materials, features, &mut observer)?;
-        run::write(out, &plan, &materials, &outcome, &events)?;
+        let outcome = run::run(&plan, &materials, features, out, &journal)?;
+        run::write(out, &plan, &materials, &outcome, &journal.borrow())?;
         Ok(outcome.result)
     }
 

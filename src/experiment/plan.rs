@@ -34,6 +34,9 @@ pub struct Plan {
     pub logit_scale: LogitScale,
     /// Train on the first half of the classes, then also apply unchanged to the second.
     pub base_to_novel: bool,
+    /// An adapter whose values training through the towers starts from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<PathBuf>,
     /// The method with its hyper-parameters.
     pub recipe: Recipe,
 }

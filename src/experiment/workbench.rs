@@ -79,7 +79,7 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
             observer.observe(&Event::Step(step));
             ControlFlow::Continue(())
         };
-        pollster::block_on(adapter::fit(*recipe, few_shot, seed, &mut observe))
+        pollster::block_on(adapter::fit(recipe.clone(), few_shot, seed, &mut observe))
     }
 
     /// The unit features `[items, embedding]` of the items' pictures.

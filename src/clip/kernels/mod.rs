@@ -1,10 +1,13 @@
-//! The three operations in which a transformer tower spends its time, so that a backend may fuse them.
+//! The operations in which a transformer tower spends its time, forwards and backwards, so that a backend may fuse them.
 //!
 //! The towers are generic over [`ClipBackend`]. Every backend gets the portable definition in [`portable`] by one line;
 //! the CPU backend (Flex) has its own in [`cpu`], because Burn's single operations lose a third to a half of a block's time between
-//! the matrix products.
+//! the matrix products. A tower that trains is the same tower on `Autodiff<B>` ([`autodiff`]): its frozen matrices are those of `B`,
+//! and each operation's gradient is the `…_backward` of `B`.
 
+mod autodiff;
 pub mod cpu;
+pub mod dropout;
 mod flex;
 pub mod portable;
 
@@ -12,6 +15,7 @@ use std::fmt::Debug;
 
 use burn::tensor::{Tensor, backend::Backend};
 
+pub use dropout::Dropout;
 pub use flex::PackedWeight;
 
 /// What follows a linear layer's bias.
@@ -54,6 +58,61 @@ pub trait ClipBackend: Backend {
     /// and head `h` in columns `h · width / heads …` of each; the result is `[batch, tokens, width]`. `causal` lets a
     /// token see itself and what stands before it.
     fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3>;
+
+    /// The activation by itself: `x` `[batch, tokens, width]` → the same shape.
+    fn activate(x: Tensor<Self, 3>, activation: Activation) -> Tensor<Self, 3> {
+        portable::apply(x, activation)
+    }
+
+    /// `dropout(x) · downᵀ`, the first half of low-rank branches: `x` is `[batch, tokens, in]`, `down` is
+    /// `[groups · rank, in]`, the result `[batch, tokens, groups · rank]`. Each group of rows of `down` sees `x` through
+    /// the mask of its own seed.
+    fn low_rank_down(x: &Tensor<Self, 3>, down: &Tensor<Self, 2>, dropout: &Dropout) -> Tensor<Self, 3> {
+        portable::low_rank_down(x, down, dropout)
+    }
+
+    /// The gradient of [`linear`](Self::linear) by `x`, without its activation: `gradient · W`, from
+    /// `[batch, tokens, out]` to `[batch, tokens, in]`.
+    fn linear_backward(gradient: Tensor<Self, 3>, matrix: &Self::Matrix) -> Tensor<Self, 3> {
+        portable::linear_backward(gradient, Self::weight(matrix))
+    }
+
+    /// The gradient of [`activate`](Self::activate) at `x`, times `gradient`; all `[batch, tokens, width]`.
+    fn activate_backward(x: Tensor<Self, 3>, activation: Activation, gradient: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        portable::activate_backward(x, activation, gradient)
+    }
+
+    /// The gradient of [`layer_norm`](Self::layer_norm) by `x`; all `[batch, tokens, width]`, `gamma` `[width]`.
+    fn layer_norm_backward(
+        x: Tensor<Self, 3>,
+        gamma: &Tensor<Self, 1>,
+        epsilon: f64,
+        gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        portable::layer_norm_backward(x, gamma, epsilon, gradient)
+    }
+
+    /// The gradient of [`attention`](Self::attention) by `qkv` `[batch, tokens, 3 · width]`, from `gradient`
+    /// `[batch, tokens, width]`. The probabilities are computed again: they are the largest thing that could be kept.
+    fn attention_backward(
+        qkv: Tensor<Self, 3>,
+        heads: usize,
+        causal: bool,
+        gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        portable::attention_backward(qkv, heads, causal, gradient)
+    }
+
+    /// The gradients of [`low_rank_down`](Self::low_rank_down) by `x` and by `down`, from `gradient`
+    /// `[batch, tokens, groups · rank]`.
+    fn low_rank_down_backward(
+        x: &Tensor<Self, 3>,
+        down: &Tensor<Self, 2>,
+        dropout: &Dropout,
+        gradient: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Tensor<Self, 2>) {
+        portable::low_rank_down_backward(x, down, dropout, gradient)
+    }
 }
 
 /// Gives a backend the portable definitions.

@@ -1,8 +1,10 @@
 //! The kernels in Burn's own operations: right on every backend, and the definition that a fused one is tested against.
 
-use burn::tensor::{Tensor, activation, backend::Backend};
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::Activation;
+use burn::tensor::{Bool, DType, Tensor, TensorData, activation, backend::Backend};
+
+use super::{Activation, Dropout};
 
 /// `[out, in]` → `[in, out]`, the order in which Burn multiplies.
 pub fn matrix<B: Backend>(weight: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -60,15 +62,134 @@ pub fn layer_norm<B: Backend>(
 /// See [`super::ClipBackend::attention`].
 pub fn attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize, causal: bool) -> Tensor<B, 3> {
     let [batch, tokens, triple] = qkv.dims();
+    let (probabilities, [_, _, value]) = probabilities(&qkv, heads, causal);
+    probabilities.matmul(value).swap_dims(1, 2).reshape([batch, tokens, triple / 3])
+}
+
+/// Attention's probabilities `[batch, heads, tokens, tokens]`, and queries (times 1/√head), keys and values
+/// `[batch, heads, tokens, head]`.
+fn probabilities<B: Backend>(qkv: &Tensor<B, 3>, heads: usize, causal: bool) -> (Tensor<B, 4>, [Tensor<B, 4>; 3]) {
+    let [batch, tokens, triple] = qkv.dims();
     let (width, head) = (triple / 3, triple / 3 / heads);
-    let split = |index: usize| {
-        qkv.clone().narrow(2, index * width, width).reshape([batch, tokens, heads, head]).swap_dims(1, 2)
-    };
-    let query = split(0).mul_scalar((head as f64).powf(-0.5));
-    let mut scores = query.matmul(split(1).transpose());
+    let [query, key, value] = [0, 1, 2]
+        .map(|index| qkv.clone().narrow(2, index * width, width).reshape([batch, tokens, heads, head]).swap_dims(1, 2));
+    let query = query.mul_scalar((head as f64).powf(-0.5));
+    let mut scores = query.clone().matmul(key.clone().transpose());
     if causal {
-        let hidden = Tensor::<B, 2, burn::tensor::Bool>::tril_mask([tokens, tokens], 0, &scores.device());
+        let hidden = Tensor::<B, 2, Bool>::tril_mask([tokens, tokens], 0, &scores.device());
         scores = scores.mask_fill(hidden.unsqueeze(), f32::NEG_INFINITY);
     }
-    activation::softmax(scores, 3).matmul(split(2)).swap_dims(1, 2).reshape([batch, tokens, width])
+    (activation::softmax(scores, 3), [query, key, value])
+}
+
+/// See [`super::ClipBackend::low_rank_down`].
+pub fn low_rank_down<B: Backend>(x: &Tensor<B, 3>, down: &Tensor<B, 2>, dropout: &Dropout) -> Tensor<B, 3> {
+    let [batch, tokens, _] = x.dims();
+    let [outputs, _] = down.dims();
+    let seen = groups(x, down, dropout).map(|(_, seen, down)| seen.matmul(down.transpose()));
+    Tensor::cat(seen.collect(), 1).reshape([batch, tokens, outputs])
+}
+
+/// Each group's mask, what it sees of `x`, and its rows of `down`, all matrices.
+fn groups<'a, B: Backend>(
+    x: &Tensor<B, 3>,
+    down: &'a Tensor<B, 2>,
+    dropout: &'a Dropout,
+) -> impl Iterator<Item = (Option<Tensor<B, 2>>, Tensor<B, 2>, Tensor<B, 2>)> + use<'a, B> {
+    let [batch, tokens, width] = x.dims();
+    let rows = batch * tokens;
+    let x = x.clone().reshape([rows, width]);
+    let rank = down.dims()[0] / dropout.seeds.len();
+    (0..dropout.seeds.len()).map(move |group| {
+        let mask = (!dropout.is_none()).then(|| {
+            let data = TensorData::new(dropout.mask(group, rows, width), [rows, width]);
+            Tensor::<B, 2>::from_data(data, (&x.device(), DType::F32))
+        });
+        let seen = mask.clone().map_or_else(|| x.clone(), |mask| x.clone() * mask);
+        (mask, seen, down.clone().narrow(0, group * rank, rank))
+    })
+}
+
+/// See [`super::ClipBackend::linear_backward`]; `weight` is `[out, in]`.
+pub fn linear_backward<B: Backend>(gradient: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
+    let [batch, tokens, outputs] = gradient.dims();
+    let inputs = weight.dims()[1];
+    gradient.reshape([batch * tokens, outputs]).matmul(weight).reshape([batch, tokens, inputs])
+}
+
+/// See [`super::ClipBackend::activate_backward`].
+pub fn activate_backward<B: Backend>(x: Tensor<B, 3>, activation: Activation, gradient: Tensor<B, 3>) -> Tensor<B, 3> {
+    match activation {
+        Activation::Identity => gradient,
+        Activation::QuickGelu => {
+            // σ(1.702 x) (1 + 1.702 x (1 − σ(1.702 x)))
+            let scaled = x.mul_scalar(1.702);
+            let gate = activation::sigmoid(scaled.clone());
+            let rest = gate.clone().neg().add_scalar(1.0);
+            gradient * gate * (scaled * rest).add_scalar(1.0)
+        }
+        Activation::Gelu => {
+            // Φ(x) + x φ(x)
+            let below = x.clone().mul_scalar(FRAC_1_SQRT_2).erf().add_scalar(1.0).mul_scalar(0.5);
+            let density = x.clone().powi_scalar(2).mul_scalar(-0.5).exp().div_scalar((2.0 * PI).sqrt());
+            gradient * (below + x * density)
+        }
+    }
+}
+
+/// See [`super::ClipBackend::layer_norm_backward`].
+pub fn layer_norm_backward<B: Backend>(
+    x: Tensor<B, 3>,
+    gamma: &Tensor<B, 1>,
+    epsilon: f64,
+    gradient: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let deviation = (centred.clone().powi_scalar(2).mean_dim(2) + epsilon).sqrt();
+    let normal = centred / deviation.clone();
+    let gradient = gradient * gamma.clone().unsqueeze();
+    let along = (gradient.clone() * normal.clone()).mean_dim(2);
+    (gradient.clone() - gradient.mean_dim(2) - normal * along) / deviation
+}
+
+/// See [`super::ClipBackend::attention_backward`].
+pub fn attention_backward<B: Backend>(
+    qkv: Tensor<B, 3>,
+    heads: usize,
+    causal: bool,
+    gradient: Tensor<B, 3>,
+) -> Tensor<B, 3> {
+    let [batch, tokens, width] = gradient.dims();
+    let head = width / heads;
+    let (probabilities, [query, key, value]) = probabilities(&qkv, heads, causal);
+    let gradient = gradient.reshape([batch, tokens, heads, head]).swap_dims(1, 2);
+    let by_value = probabilities.clone().transpose().matmul(gradient.clone());
+    let by_probabilities = gradient.matmul(value.transpose());
+    let mean = (by_probabilities.clone() * probabilities.clone()).sum_dim(3);
+    let by_scores = probabilities * (by_probabilities - mean);
+    let by_query = by_scores.clone().matmul(key).mul_scalar((head as f64).powf(-0.5));
+    let by_key = by_scores.transpose().matmul(query);
+    let parts = [by_query, by_key, by_value].map(|part| part.swap_dims(1, 2).reshape([batch, tokens, width]));
+    Tensor::cat(parts.into(), 2)
+}
+
+/// See [`super::ClipBackend::low_rank_down_backward`].
+pub fn low_rank_down_backward<B: Backend>(
+    x: &Tensor<B, 3>,
+    down: &Tensor<B, 2>,
+    dropout: &Dropout,
+    gradient: Tensor<B, 3>,
+) -> (Tensor<B, 3>, Tensor<B, 2>) {
+    let [batch, tokens, width] = x.dims();
+    let (rank, rows) = (down.dims()[0] / dropout.seeds.len(), batch * tokens);
+    let gradient = gradient.reshape([rows, down.dims()[0]]);
+    let mut by_x = Tensor::zeros([rows, width], &x.device());
+    let mut by_down = Vec::new();
+    for (group, (mask, seen, down)) in groups(x, down, dropout).enumerate() {
+        let gradient = gradient.clone().narrow(1, group * rank, rank);
+        by_down.push(gradient.clone().transpose().matmul(seen));
+        let by_seen = gradient.matmul(down);
+        by_x = by_x + mask.map_or_else(|| by_seen.clone(), |mask| by_seen.clone() * mask);
+    }
+    (by_x.reshape([batch, tokens, width]), Tensor::cat(by_down, 0))
 }

@@ -60,7 +60,8 @@ impl SweepPlan {
                                 templates: self.templates.clone(),
                                 logit_scale: self.logit_scale,
                                 base_to_novel: self.base_to_novel,
-                                recipe: method.recipe.clone(),
+                                start: None,
+                                recipe: method.recipe(shots)?,
                             };
                             cells.push(Cell {
                                 name: format!("{folders}/{method_folder}-{shots}-shots-seed-{seed}"),

@@ -5,27 +5,32 @@ use toml::{Table, Value};
 
 use crate::{
     Error, Result,
-    adapter::{Method, Recipe},
+    adapter::{Method, Recipe, tuning::Preset},
+    data::Shots,
     experiment::features::hex,
 };
 
 /// Longer folder names are cut, because file systems have limits and people patience.
 const LONGEST: usize = 100;
 
-/// A method with its settings, and what to call it where the method's name is not enough.
+/// A method, what is changed about its default settings, and what to call it where the method's name is not enough.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct MethodEntry {
     /// Unique in a sweep: the `label` given, or the method's name followed by the changes.
     pub label: String,
-    /// The settings.
-    pub recipe: Recipe,
+    method: Method,
+    preset: Preset,
+    steps_per_shot: Option<usize>,
+    changes: Table,
 }
 
 impl TryFrom<Value> for MethodEntry {
     type Error = Error;
 
-    /// Reads `"meta"` or `{ name = "meta", steps = 400, optimiser = { learning_rate = 1e-4 }, label = "meta-slow" }`.
+    /// Reads `"meta"` or `{ name = "meta", steps = 400, optimiser = { learning_rate = 1e-4 }, label = "meta-slow" }`. Beside
+    /// the recipe's own settings there are `preset` (`"student"`, `"clip-lora"`) for training through the towers, and
+    /// `steps-per-shot` in place of `steps`.
     fn try_from(value: Value) -> Result<Self> {
         let mut changes = match value {
             Value::String(name) => Table::from_iter([("name".to_owned(), Value::String(name))]),
@@ -39,25 +44,73 @@ impl TryFrom<Value> for MethodEntry {
         };
         let (name, label) = (text("name")?, text("label")?);
         let name = name.ok_or_else(|| Error::Usage(format!("the method {{ {} }} has no name", shown(&changes))))?;
-        let method: Method = name.parse()?;
         let label = label.unwrap_or_else(|| label_of(&name, &changes));
-        Ok(Self { label, recipe: recipe(method, &changes)? })
+        let method: Method = name.parse()?;
+        let preset = changes.remove("preset").map(Value::try_into).transpose();
+        let preset: Option<Preset> = preset.map_err(|error| wrong(method, &error))?;
+        if preset.is_some() && !matches!(method, Method::Tuning(_)) {
+            return Err(wrong(method, "preset is for training through the towers; leave it out"));
+        }
+        let steps_per_shot = changes.remove("steps-per-shot").or_else(|| changes.remove("steps_per_shot"));
+        let steps_per_shot = steps_per_shot.map(Value::try_into).transpose().map_err(|error| wrong(method, &error))?;
+        let entry = Self { label, method, preset: preset.unwrap_or_default(), steps_per_shot, changes };
+        // Wrong settings are wrong at any number of shots.
+        entry.recipe(Shots::PerClass(1))?;
+        Ok(entry)
     }
 }
 
-/// The default recipe of a method with `changes` to some of its settings.
-///
-/// # Errors
-/// [`Error::Usage`] that names a setting which the method does not have, or whose value does not fit.
-pub fn recipe(method: Method, changes: &Table) -> Result<Recipe> {
-    let failed = |why: String| Error::Usage(format!("method {method}: {}", why.trim_end().replace('\n', " ")));
-    let mut table = Table::try_from(Recipe::from(method)).map_err(|error| failed(error.to_string()))?;
+impl MethodEntry {
+    /// The settings for a number of shots, as a single run has them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names a setting which the method does not have, or whose value does not fit; steps that would
+    /// follow from the number of shots where all there are is asked for.
+    pub fn recipe(&self, shots: Shots) -> Result<Recipe> {
+        let method = self.method;
+        let mut default = Recipe::from(method);
+        let mut steps_per_shot = self.steps_per_shot;
+        if let Recipe::Tuning(config) = &mut default {
+            config.batch = self.preset.batch();
+            if !self.changes.contains_key("steps") {
+                steps_per_shot = steps_per_shot.or(Some(self.preset.steps_per_shot()));
+            }
+        }
+        let mut changes = self.changes.clone();
+        if let Some(steps) = steps_per_shot {
+            let Shots::PerClass(shots) = shots else {
+                let why = "the number of steps does not follow from shots = \"all\"; give steps";
+                return Err(wrong(method, why));
+            };
+            let steps = i64::try_from(steps.saturating_mul(shots.max(1))).unwrap_or(i64::MAX);
+            if changes.insert("steps".to_owned(), Value::Integer(steps)).is_some() {
+                return Err(wrong(method, "it has both steps and steps-per-shot; give one"));
+            }
+        }
+        let recipe = change(&default, &changes).map_err(|why| wrong(method, &why))?;
+        if recipe.method() != method {
+            return Err(wrong(method, format!("its settings are those of {}; name that", recipe.method())));
+        }
+        if let Recipe::Tuning(config) = &recipe {
+            config.check()?;
+        }
+        Ok(recipe)
+    }
+}
+
+fn wrong(method: Method, why: impl std::fmt::Display) -> Error {
+    Error::Usage(format!("method {method}: {}", why.to_string().trim_end().replace('\n', " ")))
+}
+
+/// `default` with `changes` to some of its settings.
+fn change(default: &Recipe, changes: &Table) -> Result<Recipe, String> {
+    let mut table = Table::try_from(default).map_err(|error| error.to_string())?;
     merge(&mut table, changes);
-    let recipe: Recipe = Value::Table(table.clone()).try_into().map_err(|error| failed(error.to_string()))?;
+    let recipe: Recipe = Value::Table(table.clone()).try_into().map_err(|error| error.to_string())?;
     // A recipe without settings passes over all that it is given.
-    let read = Table::try_from(&recipe).map_err(|error| failed(error.to_string()))?;
+    let read = Table::try_from(&recipe).map_err(|error| error.to_string())?;
     match unread(&table, &read) {
-        Some(key) => Err(failed(format!("it has no setting '{key}'"))),
+        Some(key) => Err(format!("it has no setting '{key}'")),
         None => Ok(recipe),
     }
 }

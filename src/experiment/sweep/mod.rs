@@ -27,7 +27,7 @@ use self::{
     results::Table,
 };
 use super::{Event, Observer, execute::Executor};
-use crate::{Error, Result, clip::ClipBackend};
+use crate::{Error, Result, clip::ClipBackend, platform::interrupt};
 
 /// What became of the cells that a process was to see to, by their index.
 #[derive(Debug, Default)]
@@ -49,7 +49,8 @@ pub struct Summary {
 /// living process's. A cell that fails does not stop the others.
 ///
 /// # Errors
-/// A folder holds the run of another plan (nothing is computed then); the folder cannot be written.
+/// A folder holds the run of another plan (nothing is computed then); the folder cannot be written; [`Error::Interrupted`]
+/// when the program is asked to stop, which it does after a cell on features, and anywhere in training through the towers.
 pub fn run<B: ClipBackend>(
     executor: &mut Executor<B>,
     cells: &[Cell],
@@ -57,6 +58,7 @@ pub fn run<B: ClipBackend>(
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
+    interrupt::listen();
     let claims = Claims::open(folder)?;
     let mut table = Table::new(folder);
     let mut summary = Summary::default();
@@ -77,6 +79,9 @@ pub fn run<B: ClipBackend>(
         let mut left = Vec::new();
         for index in open {
             let cell = &cells[index];
+            if interrupt::asked() {
+                return Err(interrupted(&format!("before {}", cell.name)));
+            }
             let mut claim = match claims.attempt(&cell.name)? {
                 Attempt::Ours(claim) => claim,
                 Attempt::Elsewhere(owner) => {
@@ -98,6 +103,7 @@ pub fn run<B: ClipBackend>(
                     let text = format!("{} ({done} of {all}): top-1 {:.1} %", cell.name, top1 * 100.0);
                     observer.observe(&Event::note(text));
                 }
+                Err(Error::Interrupted(_)) => return Err(interrupted(&format!("in {}", cell.name))),
                 Err(error) => {
                     observer.observe(&Event::note(format!("{} failed: {error}", cell.name)));
                     summary.failed.push((index, error.to_string()));
@@ -115,6 +121,10 @@ pub fn run<B: ClipBackend>(
     Ok(summary)
 }
 
+fn interrupted(place: &str) -> Error {
+    Error::Interrupted(format!("interrupted {place}: the same command goes on from there"))
+}
+
 /// Computes a claimed cell, and records in its claim what became of it.
 fn compute<B: ClipBackend>(
     executor: &mut Executor<B>,
@@ -130,6 +140,7 @@ fn compute<B: ClipBackend>(
     };
     claim.record(&match &result {
         Ok(_) => "finished".to_owned(),
+        Err(Error::Interrupted(_)) => "interrupted".to_owned(),
         Err(error) => format!("failed: {error}"),
     })?;
     result.map(|result| result.top1)
