@@ -16,11 +16,11 @@ use crate::{
     Error, Result,
     adapter::{Method, Recipe},
     clip::ClipBackend,
-    data::{Shots, templates},
+    data::Shots,
     experiment::{
         Event, Observer,
         execute::Executor,
-        plan::{LogitScale, Plan},
+        plan::{LogitScale, Plan, templates},
         result::RunResult,
     },
     platform::native,
@@ -215,11 +215,6 @@ impl Train {
     }
 }
 
-/// The templates that `--templates` means: a named set, or those in a file.
-fn named_templates(given: &str) -> Result<Vec<String>> {
-    templates::named(given).map_or_else(|| templates::from_text(&native::read(given.as_ref())?, given), Ok)
-}
-
 impl Task for Train {
     type Output = (RunResult, PathBuf);
 
@@ -244,7 +239,7 @@ impl Task for Train {
             seed: self.seed,
             model: self.model,
             device: String::new(),
-            templates: self.templates.as_deref().map(named_templates).transpose()?.unwrap_or_default(),
+            templates: self.templates.as_deref().map(templates).transpose()?.unwrap_or_default(),
             logit_scale: self.logit_scale,
             base_to_novel: self.base_to_novel,
             start: self.project.load_ckpt.map(|path| adapter_file(&path)),

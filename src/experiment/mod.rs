@@ -9,6 +9,8 @@ pub mod pictures;
 pub mod plan;
 pub mod result;
 pub mod run;
+pub mod sweep;
+pub mod tensorboard;
 pub mod towers;
 pub mod workbench;
 

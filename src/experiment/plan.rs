@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, adapter::Recipe, data::Shots};
+use crate::{
+    Error, Result,
+    adapter::Recipe,
+    data::{Shots, templates},
+    platform::native,
+};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +50,14 @@ pub enum LogitScale {
     /// A number; 100 in the few-shot literature.
     #[serde(untagged)]
     Fixed(f32),
+}
+
+/// The templates that a name or a path means: a named set ([`templates::named`]), or those in a file.
+///
+/// # Errors
+/// The file cannot be read; as [`templates::from_text`].
+pub fn templates(given: &str) -> Result<Vec<String>> {
+    templates::named(given).map_or_else(|| templates::from_text(&native::read(given.as_ref())?, given), Ok)
 }
 
 impl std::str::FromStr for LogitScale {
