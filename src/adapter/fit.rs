@@ -10,12 +10,13 @@ use super::{
     linear_probe::{self, LinearProbeConfig},
     meta::{self, MetaConfig},
     tip::{self, Tip, TipConfig, TipFConfig},
+    tuning::TuningConfig,
     zero_shot::ZeroShot,
 };
-use crate::{Result, train::Step};
+use crate::{Error, Result, train::Step};
 
 /// A method with all its hyper-parameters. `Recipe::from(method)` has the defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Recipe {
     /// The classes' texts alone.
@@ -28,6 +29,8 @@ pub enum Recipe {
     Meta(MetaConfig),
     /// Logistic regression.
     LinearProbe(LinearProbeConfig),
+    /// Training through the towers.
+    Tuning(Box<TuningConfig>),
 }
 
 impl Recipe {
@@ -39,6 +42,7 @@ impl Recipe {
             Self::TipF(_) => Method::TipF,
             Self::Meta(_) => Method::Meta,
             Self::LinearProbe(_) => Method::LinearProbe,
+            Self::Tuning(config) => config.method(),
         }
     }
 }
@@ -51,6 +55,7 @@ impl From<Method> for Recipe {
             Method::TipF => Self::TipF(TipFConfig::default()),
             Method::Meta => Self::Meta(MetaConfig::default()),
             Method::LinearProbe => Self::LinearProbe(LinearProbeConfig::default()),
+            Method::Tuning(parts) => Self::Tuning(Box::new(TuningConfig::of(parts))),
         }
     }
 }
@@ -85,6 +90,9 @@ impl<B: Backend> Fit<B> {
                 Box::new(linear_probe::Training::new(config, &few_shot).await?),
                 few_shot.text.device(),
             ),
+            Recipe::Tuning(config) => {
+                return Err(Error::Usage(format!("{} trains through the towers, which need pictures", config.method())));
+            }
         }))
     }
 

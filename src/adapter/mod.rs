@@ -9,75 +9,38 @@
 //! | [`tip`] | nothing, or the cache's keys | Zhang and others, "Tip-Adapter", 2022 |
 //! | [`meta`] | two projections and a gate shared by all classes | Song and others, "Meta-Adapter", 2023 |
 //! | [`linear_probe`] | a logistic regression | Radford and others 2021 |
+//!
+//! Others train through the towers ([`tuning`]), alone or together, and give changed towers beside an [`Adapter`]:
+//!
+//! | method | what is learnt | source |
+//! |---|---|---|
+//! | [`lora`] | low-rank branches of the attention's projections | Hu and others 2021; Zanella and Ben Ayed 2024 |
+//! | [`bitfit`] | the biases | Ben Zaken and others 2022 |
 
 mod few_shot;
 mod fit;
+mod method;
 mod state;
 
+pub mod bitfit;
 pub mod linear_probe;
+pub mod lora;
 pub mod meta;
 pub mod tip;
+pub mod tuning;
 pub mod zero_shot;
 
-use std::{fmt, ops::Range, str::FromStr};
+use std::ops::Range;
 
 use burn::tensor::{Tensor, backend::Backend};
-use serde::{Deserialize, Serialize};
 
 pub use few_shot::{FewShot, Labelled};
 pub use fit::{Fit, Recipe, fit};
+pub use method::{Method, Parts};
 pub use state::State;
+pub use tuning::{Learnt, Tuning};
 
 use crate::{Error, Result, train::metrics::Scores};
-
-/// The few-shot methods on features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// The classes' texts alone.
-    ZeroShot,
-    /// Tip-Adapter, training-free.
-    Tip,
-    /// Tip-Adapter-F, with trained keys.
-    TipF,
-    /// Meta-Adapter.
-    Meta,
-    /// Logistic regression.
-    LinearProbe,
-}
-
-impl Method {
-    /// All methods, from the simplest.
-    pub const ALL: [Self; 5] = [Self::ZeroShot, Self::Tip, Self::TipF, Self::Meta, Self::LinearProbe];
-
-    /// The name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ZeroShot => "zero-shot",
-            Self::Tip => "tip",
-            Self::TipF => "tip-f",
-            Self::Meta => "meta",
-            Self::LinearProbe => "linear-probe",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Method {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|method| method.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::Usage(format!("unknown method {name:?}: choose one of {names}"))
-        })
-    }
-}
 
 /// A fitted method: image features in, logits out.
 pub trait Adapter<B: Backend>: Send {
@@ -129,6 +92,7 @@ pub fn load<B: Backend>(file: &str, method: Method, state: State<B>) -> Result<B
         Method::Tip | Method::TipF => tip::load(method, state),
         Method::Meta => meta::load(state),
         Method::LinearProbe => linear_probe::load(state),
+        Method::Tuning(_) => Err("it changes the towers, which features alone do not show".into()),
     }
     .map_err(refuse)
 }
@@ -146,19 +110,4 @@ pub async fn scores<B: Backend>(adapter: &dyn Adapter<B>, features: Tensor<B, 2>
         values.extend(crate::train::read(adapter.logits(features.clone().slice([rows]))?).await?);
     }
     Scores::new(values, adapter.classes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_both_ways_and_a_wrong_one_lists_them() {
-        for method in Method::ALL {
-            assert_eq!(method.to_string().parse::<Method>().unwrap(), method);
-            assert_eq!(serde_json::to_value(method).unwrap(), method.name());
-        }
-        let message = "tipf".parse::<Method>().unwrap_err().to_string();
-        assert_eq!(message, r#"unknown method "tipf": choose one of zero-shot, tip, tip-f, meta, linear-probe"#);
-    }
 }

@@ -66,6 +66,11 @@ impl<B: Backend> State<B> {
         Self { config: serde_json::to_value(config).unwrap_or_default(), tensors }
     }
 
+    /// From names made when it runs.
+    pub(super) fn named(config: &impl Serialize, tensors: Vec<(String, Tensor<B, 2>)>) -> Self {
+        Self { config: serde_json::to_value(config).unwrap_or_default(), tensors }
+    }
+
     /// The settings, typed.
     pub(super) fn settings<T: DeserializeOwned>(&self) -> Result<T, String> {
         T::deserialize(&self.config).map_err(|why| format!("settings: {why}"))

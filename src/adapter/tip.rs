@@ -242,7 +242,7 @@ impl<B: Backend> Adapter<B> for Tip<B> {
         };
         let (beta, alpha) = self.beta_alpha();
         let chosen = TipConfig { beta, alpha, ..config };
-        Ok(Box::new(Self::start(self.settings.recipe, &chosen, &few_shot.checked()?)?))
+        Ok(Box::new(Self::start(self.settings.recipe.clone(), &chosen, &few_shot.checked()?)?))
     }
 }
 

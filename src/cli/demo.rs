@@ -17,7 +17,11 @@ use crate::{
     adapter::{Method, Recipe},
     clip::ClipBackend,
     data::{FewShot, Split, registry::Known},
-    experiment::{features::ImageSource, plan::LogitScale, workbench::Workbench},
+    experiment::{
+        features::{FeatureCache, ImageSource},
+        plan::LogitScale,
+        workbench::Workbench,
+    },
     platform::{models, native},
     session::Backbone,
     train::metrics::Scores,
@@ -92,7 +96,8 @@ impl Task for Demo {
         let templates = known.iter().map(|&template| template.to_owned()).collect();
         let start = Instant::now();
         let scale = LogitScale::Fixed(100.0);
-        let mut bench = Workbench::new(&backbone, &SAMPLES, templates, scale, None, &mut progress)?;
+        let mut cache = FeatureCache::default();
+        let mut bench = Workbench::new(&backbone, &SAMPLES, templates, scale, &mut cache);
         let few_shot = bench.few_shot(&split.classes, &shots.train, &shots.val, &mut progress)?;
         let test = bench.features("test", &split.test, &mut progress)?;
         let features = start.elapsed().as_secs_f64();

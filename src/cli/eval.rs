@@ -16,9 +16,9 @@ use crate::{
     experiment::{
         Event, Observer,
         dataset::Dataset,
-        features::Folder,
+        features::{FeatureCache, Folder},
         plan::LogitScale,
-        result::{RunResult, SCHEMA, Seconds, predictions_csv},
+        result::{RunResult, Seconds, predictions_csv},
         workbench::Workbench,
     },
     platform::{models, native},
@@ -89,35 +89,16 @@ impl Task for Eval {
         let images = Folder(dataset.root.clone());
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
         let scale = LogitScale::Fixed(100.0);
-        let mut bench = Workbench::new(&backbone, &images, Vec::new(), scale, cache.as_deref(), &mut progress)?;
+        let mut cache = FeatureCache::open(cache.as_deref(), &backbone, &mut progress)?;
+        let mut bench = Workbench::new(&backbone, &images, Vec::new(), scale, &mut cache);
         let start = Instant::now();
         let features = bench.features("test", &split.test, &mut progress)?;
         let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
         let start = Instant::now();
         let (scores, metrics) = bench.test(adapter.as_ref(), features, &split.test)?;
         seconds.test = start.elapsed().as_secs_f64();
-        let result = RunResult {
-            schema: SCHEMA,
-            dataset: dataset.name.clone(),
-            backbone: backbone.name.clone(),
-            backbone_sha256: backbone.sha256.clone(),
-            method: adapter.method().to_string(),
-            shots: None,
-            seed: None,
-            n_test: metrics.n,
-            top1: metrics.top1,
-            top5: metrics.top5,
-            macro_accuracy: metrics.macro_accuracy,
-            ci95: metrics.ci95,
-            per_class: RunResult::per_class(&split.classes, &metrics),
-            confusion: metrics.confusion.clone(),
-            trainable_parameters: adapter.trainable_parameters(),
-            seconds,
-            device: B::name(device),
-            lowshot: env!("CARGO_PKG_VERSION").into(),
-            split_sha256: dataset.split_sha256.clone(),
-            generalisation: None,
-        };
+        let result =
+            RunResult { seconds, ..RunResult::new(&dataset, &backbone, adapter.as_ref(), &split.classes, &metrics) };
         if let Some(out) = &self.out {
             let predictions = predictions_csv(&split.test, &split.classes, &scores)?;
             let numbers = result.to_json()?;

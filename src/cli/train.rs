@@ -13,16 +13,14 @@ use crate::{
     Error, Result,
     adapter::{Method, Recipe},
     clip::ClipBackend,
-    data::{FewShot, Shots, sample, templates},
+    data::{Shots, templates},
     experiment::{
         Event, Observer,
-        dataset::Dataset,
+        execute::Executor,
         plan::{LogitScale, Plan},
         result::RunResult,
-        run::{self, Materials},
     },
-    platform::{models, native},
-    session::Backbone,
+    platform::native,
 };
 
 /// Learn from a few images of each class, then test once.
@@ -211,10 +209,6 @@ impl Train {
         } else {
             unused("--c", self.c.is_some())?;
         }
-        if self.base_to_novel && matches!(method, Method::TipF | Method::LinearProbe) {
-            let why = "learns its classes and cannot take others; use zero-shot, tip or meta";
-            return Err(Error::Usage(format!("--base-to-novel: {method} {why}")));
-        }
         if method != Method::Meta {
             unused("--meta-dropout", self.meta_dropout.is_some())?;
         }
@@ -222,13 +216,9 @@ impl Train {
     }
 }
 
-/// The templates of `--templates`: a named set or a file; without it the data set's own.
-fn templates_for(given: Option<&str>, dataset: &Dataset) -> Result<Vec<String>> {
-    let Some(given) = given else { return Ok(dataset.templates.clone()) };
-    if let Some(set) = templates::named(given) {
-        return Ok(set);
-    }
-    templates::from_text(&native::read(given.as_ref())?, given)
+/// The templates that `--templates` means: a named set, or those in a file.
+fn named_templates(given: &str) -> Result<Vec<String>> {
+    templates::named(given).map_or_else(|| templates::from_text(&native::read(given.as_ref())?, given), Ok)
 }
 
 impl Task for Train {
@@ -237,28 +227,12 @@ impl Task for Train {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
         self.project.check()?;
         let recipe = self.recipe()?;
-        if self.shots == Shots::PerClass(0) && self.fewshot.is_none() && recipe.method() != Method::ZeroShot {
-            return Err(Error::Usage(format!("--shots 0 leaves {} nothing to learn from", recipe.method())));
-        }
         let out = self.out();
-        let mut events = Vec::new();
         let mut progress = Progress::new();
-        let mut observer = |event: &Event| {
-            progress.observe(event);
-            events.push(event.clone());
-        };
         if self.project.batch_size.is_some() {
-            observer(&Event::note("--batch_size has no effect: methods on features use all shots in every step"));
+            progress
+                .observe(&Event::note("--batch_size has no effect: methods on features use all shots in every step"));
         }
-        let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
-        dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
-        let (list, notes) = match &self.fewshot {
-            Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split)?,
-            None => sample(&dataset.split, self.shots, self.seed)?,
-        };
-        notes.iter().for_each(|note| observer(&Event::note(note)));
-        let templates = templates_for(self.templates.as_deref(), &dataset)?;
-        let backbone = Backbone::<B>::load(&self.model, models::find(&self.model)?.as_ref(), device)?;
         let plan = Plan {
             dataset: self.dataset,
             root_path: self.root_path,
@@ -266,24 +240,15 @@ impl Task for Train {
             fewshot: self.fewshot,
             seed: self.seed,
             model: self.model,
-            device: B::name(device),
-            templates: templates.clone(),
+            device: String::new(),
+            templates: self.templates.as_deref().map(named_templates).transpose()?.unwrap_or_default(),
             logit_scale: self.logit_scale,
             base_to_novel: self.base_to_novel,
             recipe,
         };
-        run::check_folder(&out, &plan)?;
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let materials = Materials {
-            backbone: &backbone,
-            dataset: &dataset,
-            list: &list,
-            templates: &templates,
-            cache: cache.as_deref(),
-        };
-        let outcome = run::run(&plan, &materials, &mut observer)?;
-        run::write(&out, &plan, &materials, &outcome, &events)?;
-        Ok((outcome.result, out))
+        let result = Executor::<B>::new(device, cache).execute(plan, &out, &mut progress)?;
+        Ok((result, out))
     }
 }
 

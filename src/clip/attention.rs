@@ -89,6 +89,11 @@ impl<B: ClipBackend> Attention<B> {
         self.output.forward(attended, Activation::Identity, Some(residual))
     }
 
+    /// Width of its tokens.
+    pub fn width(&self) -> usize {
+        self.output.bias.as_ref().map_or(0, |bias| bias.dims()[0])
+    }
+
     /// Adds the branches to the weights and drops them: the same outputs without their cost.
     pub fn merge(&mut self) {
         for (layer, branch) in

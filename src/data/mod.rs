@@ -7,6 +7,7 @@
 pub mod aircraft;
 pub mod class_names;
 pub mod decode;
+pub mod draws;
 pub mod fewshot;
 pub mod folder;
 pub mod generator;
@@ -20,6 +21,7 @@ pub mod subset;
 pub mod table;
 pub mod templates;
 
+pub use draws::{Draw, Draws};
 pub use fewshot::FewShot;
 pub use item::Item;
 pub use sampler::{Shots, sample};

@@ -70,9 +70,12 @@ impl ImageSource for Folder {
 ///
 /// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder; two
 /// that compute the same picture write it twice, which costs space and nothing else.
+#[derive(Default)]
 pub struct FeatureCache {
     folder: Option<PathBuf>,
     known: HashMap<ContentHash, Vec<f32>>,
+    /// Zero-shot weights by the prompts that they are of; few enough to live in memory alone.
+    texts: HashMap<Vec<Vec<String>>, Vec<f32>>,
 }
 
 impl FeatureCache {
@@ -87,7 +90,7 @@ impl FeatureCache {
         backbone: &Backbone<B>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let Some(folder) = folder else { return Ok(Self { folder: None, known: HashMap::new() }) };
+        let Some(folder) = folder else { return Ok(Self::default()) };
         let device = backbone.clip.device();
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
         let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
@@ -103,7 +106,7 @@ impl FeatureCache {
                 }
             }
         }
-        Ok(Self { folder: Some(folder), known })
+        Ok(Self { folder: Some(folder), known, texts: HashMap::new() })
     }
 
     /// The unit features `[names, embedding]` of pictures, computing what is not known.
@@ -131,6 +134,23 @@ impl FeatureCache {
         let data = TensorData::new(values, [names.len(), backbone.config.embedding]);
         let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
         Ok((Tensor::from_data(data, backbone.clip.device()), source))
+    }
+
+    /// The backbone's zero-shot weights `[classes, embedding]` of prompts `[class][template]`, computed the first time.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn class_weights<B: ClipBackend>(
+        &mut self,
+        backbone: &Backbone<B>,
+        prompts: &[Vec<String>],
+    ) -> Result<Tensor<B, 2>> {
+        if !self.texts.contains_key(prompts) {
+            let values = pollster::block_on(train::read(backbone.class_weights(prompts)))?;
+            self.texts.insert(prompts.to_vec(), values);
+        }
+        let data = TensorData::new(self.texts[prompts].clone(), [prompts.len(), backbone.config.embedding]);
+        Ok(Tensor::from_data(data, backbone.clip.device()))
     }
 
     /// Decodes on another thread while the tower computes on this one.

@@ -1,6 +1,7 @@
 //! What researchers run: a plan, the run folder it fills, its result.
 
 pub mod dataset;
+pub mod execute;
 pub mod features;
 pub mod plan;
 pub mod result;

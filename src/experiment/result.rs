@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dataset::Dataset;
 use crate::{
     Error, Result,
+    adapter::Adapter,
+    clip::ClipBackend,
     data::{Item, Shots},
-    train::metrics::{Metrics, Scores},
+    session::Backbone,
+    train::metrics::{ClassAccuracy, Metrics, Scores},
 };
 
 /// The version of `result.json`.
@@ -94,13 +98,42 @@ pub struct Generalisation {
 }
 
 impl RunResult {
-    /// The accuracies of `metrics` under the classes' names.
-    pub fn per_class(classes: &[String], metrics: &Metrics) -> Vec<ClassResult> {
-        classes
-            .iter()
-            .zip(&metrics.per_class)
-            .map(|(name, class)| ClassResult { name: name.clone(), n: class.n, accuracy: class.accuracy })
-            .collect()
+    /// What `metrics` say about an adapter, tested on `classes` of the data set; without shots and seed, which only the
+    /// adapter's maker knows, and without times.
+    pub fn new<B: ClipBackend>(
+        dataset: &Dataset,
+        backbone: &Backbone<B>,
+        adapter: &dyn Adapter<B>,
+        classes: &[String],
+        metrics: &Metrics,
+    ) -> Self {
+        let class = |(name, class): (&String, &ClassAccuracy)| ClassResult {
+            name: name.clone(),
+            n: class.n,
+            accuracy: class.accuracy,
+        };
+        Self {
+            schema: SCHEMA,
+            dataset: dataset.name.clone(),
+            backbone: backbone.name.clone(),
+            backbone_sha256: backbone.sha256.clone(),
+            method: adapter.method().to_string(),
+            shots: None,
+            seed: None,
+            n_test: metrics.n,
+            top1: metrics.top1,
+            top5: metrics.top5,
+            macro_accuracy: metrics.macro_accuracy,
+            ci95: metrics.ci95,
+            per_class: classes.iter().zip(&metrics.per_class).map(class).collect(),
+            confusion: metrics.confusion.clone(),
+            trainable_parameters: adapter.trainable_parameters(),
+            seconds: Seconds::default(),
+            device: B::name(backbone.clip.device()),
+            lowshot: env!("CARGO_PKG_VERSION").into(),
+            split_sha256: dataset.split_sha256.clone(),
+            generalisation: None,
+        }
     }
 
     /// The text of `result.json`.

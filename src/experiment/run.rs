@@ -5,9 +5,9 @@ use std::{path::Path, time::Instant};
 use super::{
     Event, Observer,
     dataset::Dataset,
-    features::Folder,
+    features::{FeatureCache, Folder},
     plan::Plan,
-    result::{Generalisation, RunResult, SCHEMA, Seconds, predictions_csv},
+    result::{Generalisation, RunResult, Seconds, predictions_csv},
     workbench::Workbench,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     data::{FewShot, Split, base_classes, novel_classes},
     platform::native,
     session::Backbone,
-    train::metrics::{Metrics, Scores, harmonic_mean},
+    train::metrics::{Scores, harmonic_mean},
     weights::{AdapterInfo, adapter_file},
 };
 
@@ -29,10 +29,6 @@ pub struct Materials<'a, B: ClipBackend> {
     pub dataset: &'a Dataset,
     /// The images to learn from.
     pub list: &'a FewShot,
-    /// Text templates.
-    pub templates: &'a [String],
-    /// Where features are kept, if anywhere.
-    pub cache: Option<&'a Path>,
 }
 
 /// What a run gives, before it is written.
@@ -47,18 +43,20 @@ pub struct Outcome<B: ClipBackend> {
     pub split: Split,
 }
 
-/// Learns by the plan and tests once, on images that nothing before has looked at.
+/// Learns by the plan and tests once, on images that nothing before has looked at. Features that `cache` does not know are
+/// computed, and known to it afterwards.
 ///
 /// # Errors
 /// Pictures that cannot be read, a method that cannot learn from these shots, a device that fails.
 pub fn run<B: ClipBackend>(
     plan: &Plan,
     materials: &Materials<'_, B>,
+    cache: &mut FeatureCache,
     observer: &mut dyn Observer,
 ) -> Result<Outcome<B>> {
-    let Materials { backbone, dataset, list, templates, cache } = *materials;
+    let Materials { backbone, dataset, list } = *materials;
     let images = Folder(dataset.root.clone());
-    let mut bench = Workbench::new(backbone, &images, templates.to_vec(), plan.logit_scale, cache, observer)?;
+    let mut bench = Workbench::new(backbone, &images, plan.templates.clone(), plan.logit_scale, cache);
     let classes = &dataset.split.classes;
     let base = if plan.base_to_novel { base_classes(classes.len()) } else { 0..classes.len() };
     if plan.base_to_novel && novel_classes(classes.len()).is_empty() {
@@ -88,7 +86,11 @@ pub fn run<B: ClipBackend>(
     let (scores, metrics) = bench.test(adapter.as_ref(), features, &split.test)?;
     seconds.test = start.elapsed().as_secs_f64();
 
-    let mut result = describe(plan, materials, adapter.as_ref(), &split, &metrics);
+    let mut result = RunResult {
+        shots: Some(plan.shots),
+        seed: Some(plan.seed),
+        ..RunResult::new(dataset, backbone, adapter.as_ref(), &split.classes, &metrics)
+    };
     if plan.base_to_novel {
         let novel = novel_classes(classes.len());
         let split = dataset.split.restrict(novel.clone())?;
@@ -106,39 +108,6 @@ pub fn run<B: ClipBackend>(
     Ok(Outcome { result, adapter, scores, split })
 }
 
-/// The result of a plan, but for the times.
-pub fn describe<B: ClipBackend>(
-    plan: &Plan,
-    materials: &Materials<'_, B>,
-    adapter: &dyn Adapter<B>,
-    split: &Split,
-    metrics: &Metrics,
-) -> RunResult {
-    let Materials { backbone, dataset, .. } = materials;
-    RunResult {
-        schema: SCHEMA,
-        dataset: dataset.name.clone(),
-        backbone: backbone.name.clone(),
-        backbone_sha256: backbone.sha256.clone(),
-        method: adapter.method().to_string(),
-        shots: Some(plan.shots),
-        seed: Some(plan.seed),
-        n_test: metrics.n,
-        top1: metrics.top1,
-        top5: metrics.top5,
-        macro_accuracy: metrics.macro_accuracy,
-        ci95: metrics.ci95,
-        per_class: RunResult::per_class(&split.classes, metrics),
-        confusion: metrics.confusion.clone(),
-        trainable_parameters: adapter.trainable_parameters(),
-        seconds: Seconds::default(),
-        device: plan.device.clone(),
-        lowshot: env!("CARGO_PKG_VERSION").into(),
-        split_sha256: dataset.split_sha256.clone(),
-        generalisation: None,
-    }
-}
-
 /// Writes a run folder; `result.json` comes last, so a folder that has it is whole.
 ///
 /// # Errors
@@ -150,7 +119,7 @@ pub fn write<B: ClipBackend>(
     outcome: &Outcome<B>,
     events: &[Event],
 ) -> Result<()> {
-    let Materials { backbone, list, templates, .. } = materials;
+    let Materials { backbone, list, .. } = materials;
     let lines: Vec<String> = events
         .iter()
         .filter(|event| !matches!(event, Event::Progress { .. }))
@@ -160,7 +129,7 @@ pub fn write<B: ClipBackend>(
         backbone: backbone.name.clone(),
         backbone_sha256: backbone.sha256.clone(),
         classes: outcome.split.classes.clone(),
-        templates: templates.to_vec(),
+        templates: plan.templates.clone(),
     };
     let adapter = pollster::block_on(adapter_file::write(outcome.adapter.as_ref(), &info))?;
     let predictions = predictions_csv(&outcome.split.test, &outcome.split.classes, &outcome.scores)?;

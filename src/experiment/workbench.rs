@@ -1,6 +1,6 @@
 //! One backbone on one data set: the features, the shots and the test that every method shares.
 
-use std::{ops::ControlFlow, path::Path};
+use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
@@ -22,30 +22,25 @@ use crate::{
 pub struct Workbench<'a, B: ClipBackend> {
     backbone: &'a Backbone<B>,
     images: &'a dyn ImageSource,
-    cache: FeatureCache,
+    cache: &'a mut FeatureCache,
     templates: Vec<String>,
     scale: f32,
 }
 
 impl<'a, B: ClipBackend> Workbench<'a, B> {
-    /// Prepares a bench; features are kept in `cache`, where there is one.
-    ///
-    /// # Errors
-    /// The cache cannot be listed.
+    /// Prepares a bench whose features come from `cache`, and are kept there.
     pub fn new(
         backbone: &'a Backbone<B>,
         images: &'a dyn ImageSource,
         templates: Vec<String>,
         scale: LogitScale,
-        cache: Option<&Path>,
-        observer: &mut dyn Observer,
-    ) -> Result<Self> {
+        cache: &'a mut FeatureCache,
+    ) -> Self {
         let scale = match scale {
             LogitScale::Model => backbone.clip.logit_scale,
             LogitScale::Fixed(scale) => scale,
         };
-        let cache = FeatureCache::open(cache, backbone, observer)?;
-        Ok(Self { backbone, images, cache, templates, scale })
+        Self { backbone, images, cache, templates, scale }
     }
 
     /// What a method learns from: the classes' texts, their shots, and the images for its settings.
@@ -59,7 +54,7 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
         val: &[Item],
         observer: &mut dyn Observer,
     ) -> Result<FewShot<B>> {
-        let text = self.backbone.class_weights(&templates::prompts(&self.templates, classes));
+        let text = self.cache.class_weights(self.backbone, &templates::prompts(&self.templates, classes))?;
         let features = self.features("shots", shots, observer)?;
         let labels = |items: &[Item]| items.iter().map(|item| item.label).collect::<Vec<usize>>();
         let val = match val {
@@ -84,7 +79,7 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
             observer.observe(&Event::Step(step));
             ControlFlow::Continue(())
         };
-        pollster::block_on(adapter::fit(*recipe, few_shot, seed, &mut observe))
+        pollster::block_on(adapter::fit(recipe.clone(), few_shot, seed, &mut observe))
     }
 
     /// The unit features `[items, embedding]` of the items' pictures.

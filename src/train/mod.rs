@@ -6,8 +6,10 @@
 //! | [`optimise`] | AdamW on a few matrices with the whole batch, one step a call |
 //! | [`lbfgs`] | a quasi-Newton minimiser in `f64` for smooth convex objectives |
 //! | [`objective`] | cross-entropy |
+//! | [`breaking`] | the breaking loss and its bank of features |
 //! | [`metrics`] | accuracies, intervals, confusion |
 
+pub mod breaking;
 pub mod lbfgs;
 pub mod metrics;
 pub mod objective;

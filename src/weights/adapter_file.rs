@@ -72,7 +72,7 @@ pub async fn write<B: Backend>(adapter: &dyn Adapter<B>, info: &AdapterInfo) -> 
         &[
             ("format", FORMAT),
             ("version", VERSION),
-            ("method", method),
+            ("method", &method),
             ("backbone", &info.backbone),
             ("backbone_sha256", &info.backbone_sha256),
             ("classes", &classes),

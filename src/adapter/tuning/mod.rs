@@ -1,0 +1,19 @@
+//! Training through the towers: LoRA, BitFit and Meta-Adapter in any combination, with or without the breaking loss.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`config`] | the settings, the recipes with a name |
+//! | [`parameters`] | what is trained: made, put into the towers, merged, stored |
+//! | [`pass`] | one run of a tower that a gradient can be sent back through |
+//! | [`training`] | the steps |
+//! | [`checkpoint`] | everything that a step depends on, to go on from later |
+
+pub mod checkpoint;
+pub mod config;
+pub mod parameters;
+mod pass;
+pub mod training;
+
+pub use config::{Augment, BreakingConfig, BreakingPair, LiveMetaConfig, Preset, TuningConfig};
+pub use parameters::Tuning;
+pub use training::{Batch, Learning, Learnt, Training};

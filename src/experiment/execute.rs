@@ -1,0 +1,119 @@
+//! From a plan to its finished run folder, sharing between runs whatever is slow to come by.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use super::{
+    Event, Observer,
+    dataset::Dataset,
+    features::FeatureCache,
+    plan::Plan,
+    result::RunResult,
+    run::{self, Materials},
+};
+use crate::{
+    Error, Result,
+    adapter::Method,
+    clip::ClipBackend,
+    data::{FewShot, Shots, sample},
+    platform::{models, native},
+    session::Backbone,
+};
+
+/// Runs plans one after the other. Data sets, models and their features are opened by the first run that needs them, and
+/// kept for the next.
+pub struct Executor<B: ClipBackend> {
+    device: B::Device,
+    cache: Option<PathBuf>,
+    datasets: HashMap<(String, Option<PathBuf>), Rc<Dataset>>,
+    models: HashMap<String, Model<B>>,
+}
+
+/// A backbone and the features known for it.
+struct Model<B: ClipBackend> {
+    backbone: Backbone<B>,
+    features: FeatureCache,
+}
+
+impl<B: ClipBackend> Executor<B> {
+    /// Opens nothing yet. Computed features are kept in the folder `cache`; without one, in memory.
+    pub fn new(device: &B::Device, cache: Option<PathBuf>) -> Self {
+        Self { device: device.clone(), cache, datasets: HashMap::new(), models: HashMap::new() }
+    }
+
+    /// The plan as it will be written into its folder: with the data set's own templates where it has none, and the name
+    /// of the device that will compute it.
+    ///
+    /// # Errors
+    /// A combination that makes no sense; as [`Dataset::open`].
+    pub fn resolve(&mut self, mut plan: Plan) -> Result<Plan> {
+        check(&plan)?;
+        if plan.templates.is_empty() {
+            plan.templates.clone_from(&self.dataset(&plan)?.templates);
+        }
+        plan.device = B::name(&self.device);
+        Ok(plan)
+    }
+
+    /// Learns and tests as `plan` says (see [`Executor::resolve`]) and writes the folder `out`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the data set, the few-shot list or the model; as [`run::check_folder`], [`run::run`] and
+    /// [`run::write`].
+    pub fn execute(&mut self, plan: Plan, out: &Path, observer: &mut dyn Observer) -> Result<RunResult> {
+        let mut events = Vec::new();
+        let mut observer = |event: &Event| {
+            observer.observe(event);
+            events.push(event.clone());
+        };
+        let plan = self.resolve(plan)?;
+        let dataset = self.dataset(&plan)?;
+        dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
+        let (list, notes) = match &plan.fewshot {
+            Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split)?,
+            None => sample(&dataset.split, plan.shots, plan.seed)?,
+        };
+        notes.iter().for_each(|note| observer(&Event::note(note)));
+        run::check_folder(out, &plan)?;
+        let Model { backbone, features } = self.model(&plan.model, &mut observer)?;
+        let materials = Materials { backbone, dataset: &dataset, list: &list };
+        let outcome = run::run(&plan, &materials, features, &mut observer)?;
+        run::write(out, &plan, &materials, &outcome, &events)?;
+        Ok(outcome.result)
+    }
+
+    fn dataset(&mut self, plan: &Plan) -> Result<Rc<Dataset>> {
+        let key = (plan.dataset.clone(), plan.root_path.clone());
+        if let Some(dataset) = self.datasets.get(&key) {
+            return Ok(Rc::clone(dataset));
+        }
+        let dataset = Rc::new(Dataset::open(&plan.dataset, plan.root_path.as_deref())?);
+        self.datasets.insert(key, Rc::clone(&dataset));
+        Ok(dataset)
+    }
+
+    fn model(&mut self, name: &str, observer: &mut dyn Observer) -> Result<&mut Model<B>> {
+        if !self.models.contains_key(name) {
+            let backbone = Backbone::<B>::load(name, models::find(name)?.as_ref(), &self.device)?;
+            let features = FeatureCache::open(self.cache.as_deref(), &backbone, observer)?;
+            self.models.insert(name.to_owned(), Model { backbone, features });
+        }
+        self.models.get_mut(name).ok_or_else(|| Error::Failed(format!("model {name} was not kept")))
+    }
+}
+
+/// Refuses combinations of settings that no run can follow, before anything is opened.
+fn check(plan: &Plan) -> Result<()> {
+    let method = plan.recipe.method();
+    if plan.base_to_novel && matches!(method, Method::TipF | Method::LinearProbe) {
+        let why = "learns its classes and cannot take others; use zero-shot, tip or meta";
+        return Err(Error::Usage(format!("--base-to-novel: {method} {why}")));
+    }
+    if plan.shots == Shots::PerClass(0) && plan.fewshot.is_none() && method != Method::ZeroShot {
+        return Err(Error::Usage(format!("--shots 0 leaves {method} nothing to learn from")));
+    }
+    Ok(())
+}
