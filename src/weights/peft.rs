@@ -4,6 +4,7 @@
 //! and B `[out, r]` as ours. With `"bias": "all"` it stores every bias of the model as it is after training, which is BitFit; a bias
 //! of a module that LoRA wraps is then called `….base_layer.bias`. The head (the classes' texts, Meta-Adapter) has no place there.
 
+mod config;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +38,7 @@ pub struct Matrix {
 /// Tensors by their names in the adapter file: `lora.{block}.attn.{q|k|v|o}.{down|up}`, `bias.{OpenAI's name}` `[1, n]`.
 pub type Matrices = BTreeMap<String, Matrix>;
 
-/// LoRA's numbers.
+/// LoRA's numbers, which PEFT keeps apart from where it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LowRank {
     /// r.
