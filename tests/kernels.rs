@@ -4,7 +4,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
-use lowshot::clip::kernels::{Activation, ClipBackend, portable};
+use lowshot::clip::kernels::{Activation, ClipBackend, Dropout, portable};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -76,6 +76,74 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn gradients_agree_with_the_portable_definition(
+        batch in 1_usize..4, tokens in 1_usize..70, heads in 1_usize..4, depth in 1_usize..70, outputs in 1_usize..300,
+        causal: bool, activation in 0_usize..3, seed: u64,
+    ) {
+        let width = heads * depth;
+        let (x, gradient) = (random([batch, tokens, width], seed), random([batch, tokens, width], seed ^ 1));
+        let activation = ACTIVATIONS[activation];
+        assert_close(Flex::activate(x.clone(), activation), portable::apply(x.clone(), activation));
+        assert_close(
+            Flex::activate_backward(x.clone(), activation, gradient.clone()),
+            portable::activate_backward(x.clone(), activation, gradient.clone()),
+        );
+        let weight = random([outputs, width], seed ^ 2);
+        let upper = random([batch, tokens, outputs], seed ^ 3);
+        assert_close(
+            Flex::linear_backward(upper.clone(), &Flex::matrix(weight.clone())),
+            portable::linear_backward(upper, weight),
+        );
+        let qkv = random([batch, tokens, 3 * width], seed ^ 4);
+        assert_close(
+            Flex::attention_backward(qkv.clone(), heads, causal, gradient.clone()),
+            portable::attention_backward(qkv, heads, causal, gradient.clone()),
+        );
+        // Rows of two or three numbers may have nearly no variance, and then neither definition has many right digits.
+        if width > 8 {
+            let gamma = random([width], seed ^ 5);
+            assert_close(
+                Flex::layer_norm_backward(x.clone(), &gamma, 1e-5, gradient.clone()),
+                portable::layer_norm_backward(x, &gamma, 1e-5, gradient),
+            );
+        }
+    }
+
+    #[test]
+    fn low_rank_agrees_with_the_portable_definition(
+        batch in 1_usize..4, tokens in 1_usize..70, width in 1_usize..200, groups in 1_usize..4, rank in 1_usize..5,
+        probability in prop_oneof![Just(0.0_f32), 0.05_f32..0.9], seed: u64,
+    ) {
+        let dropout = Dropout { probability, seeds: (0..groups as u32).map(|group| seed as u32 ^ group).collect() };
+        let (x, down) = (random([batch, tokens, width], seed), random([groups * rank, width], seed ^ 1));
+        let gradient = random([batch, tokens, groups * rank], seed ^ 2);
+        assert_close(Flex::low_rank_down(&x, &down, &dropout), portable::low_rank_down(&x, &down, &dropout));
+        let (by_x, by_down) = Flex::low_rank_down_backward(&x, &down, &dropout, gradient.clone());
+        let expected = portable::low_rank_down_backward(&x, &down, &dropout, gradient);
+        assert_close(by_x, expected.0);
+        assert_close(by_down, expected.1);
+    }
+}
+
+/// The gradients of a block's operations at a width of 192 in three heads, one after the other.
+fn block_backward(x: &Tensor<Flex, 3>) -> Vec<u32> {
+    let [batch, tokens, width] = x.dims();
+    let dropout = Dropout { probability: 0.25, seeds: vec![5, 6, 7] };
+    let matrix = Flex::matrix(random([3 * width, width], 31) * 0.1);
+    let qkv = random([1, tokens, 3 * width], 32).repeat_dim(0, batch);
+    let gradient = Flex::activate_backward(x.clone(), Activation::QuickGelu, x.clone());
+    let gradient = Flex::attention_backward(qkv, 3, true, gradient);
+    let gradient = Flex::linear_backward(gradient, &matrix);
+    let gradient = Flex::layer_norm_backward(x.clone(), &random([width], 33), 1e-5, gradient);
+    let seen = Flex::low_rank_down(x, &random([6, width], 34), &dropout);
+    let (by_x, by_down) = Flex::low_rank_down_backward(x, &random([6, width], 34), &dropout, seen);
+    [bits(gradient), bits(by_x), bits(by_down)].concat()
+}
+
 /// A block's operations at a width of 192 in three heads.
 fn block(x: Tensor<Flex, 3>) -> Tensor<Flex, 3> {
     let width = x.dims()[2];
@@ -94,7 +162,7 @@ fn threads_change_no_bit() {
     let x = random([5, 197, 192], 11);
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
-        pool.install(|| bits(block(x.clone())))
+        pool.install(|| [bits(block(x.clone())), block_backward(&x)].concat())
     };
     let one = on(1);
     for threads in [2, 3, 7] {
@@ -108,6 +176,19 @@ fn the_batch_changes_no_bit() {
     let together = bits(block(x.clone()));
     let apart: Vec<u32> = (0..9).flat_map(|image| bits(block(x.clone().narrow(0, image, 1)))).collect();
     assert!(together == apart, "an image's result depends on the batch");
+}
+
+#[test]
+fn the_batch_changes_no_bit_of_a_gradient() {
+    let (x, qkv) = (random([9, 101, 192], 35), random([9, 101, 3 * 192], 36));
+    let (matrix, gamma) = (Flex::matrix(random([3 * 192, 192], 37)), random([192], 38));
+    let gradients = |x: Tensor<Flex, 3>, qkv: Tensor<Flex, 3>| {
+        let attended = Flex::attention_backward(qkv, 3, false, x.clone());
+        Flex::layer_norm_backward(x, &gamma, 1e-5, Flex::linear_backward(attended, &matrix))
+    };
+    let together = bits(gradients(x.clone(), qkv.clone()));
+    let apart = |image: usize| bits(gradients(x.clone().narrow(0, image, 1), qkv.clone().narrow(0, image, 1)));
+    assert!(together == (0..9).flat_map(apart).collect::<Vec<_>>(), "an image's gradient depends on the batch");
 }
 
 #[test]
@@ -159,5 +240,15 @@ fn nothing_in_gives_nothing_out() {
         [0, 5, 7]
     );
     assert_eq!(Flex::attention(x.clone(), 2, true).dims(), [0, 5, 4]);
-    assert_eq!(Flex::layer_norm(x, &random([12], 21), &random([12], 22), 1e-5).dims(), [0, 5, 12]);
+    assert_eq!(Flex::layer_norm(x.clone(), &random([12], 21), &random([12], 22), 1e-5).dims(), [0, 5, 12]);
+    assert_eq!(Flex::attention_backward(x.clone(), 2, true, Tensor::zeros([0, 5, 4], &FlexDevice)).dims(), [0, 5, 12]);
+    assert_eq!(Flex::linear_backward(x.clone(), &Flex::matrix(random([12, 7], 23))).dims(), [0, 5, 7]);
+    assert_eq!(Flex::activate_backward(x.clone(), Activation::Gelu, x.clone()).dims(), [0, 5, 12]);
+    assert_eq!(Flex::layer_norm_backward(x.clone(), &random([12], 24), 1e-5, x.clone()).dims(), [0, 5, 12]);
+    let (down, dropout) = (random([4, 12], 25), Dropout { probability: 0.5, seeds: vec![1, 2] });
+    let seen = Flex::low_rank_down(&x, &down, &dropout);
+    assert_eq!(seen.dims(), [0, 5, 4]);
+    let (by_x, by_down) = Flex::low_rank_down_backward(&x, &down, &dropout, seen);
+    assert_eq!(by_x.dims(), [0, 5, 12]);
+    assert!(values(by_down).iter().all(|&value| value == 0.0), "no rows, no gradient");
 }

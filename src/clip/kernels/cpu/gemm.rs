@@ -10,7 +10,7 @@ use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
 use super::{exp, parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
-pub(super) const DEPTH_BLOCK: usize = 768;
+const DEPTH_BLOCK: usize = 768;
 
 /// How large a block of rows may be, in numbers: half of a second-level cache of 2 MiB.
 const ROW_BLOCK: usize = 256 * 1024;
