@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod files;
 pub mod names;
+pub mod peft;
 pub mod tensors;
 pub mod training_file;
 
