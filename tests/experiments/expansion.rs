@@ -94,6 +94,43 @@ fn a_method_can_change_any_of_its_settings() {
 }
 
 #[test]
+fn training_through_the_towers_follows_the_shots_as_in_a_single_run() {
+    let plan = plan(
+        r#"
+        dataset = "eurosat"
+        shots = [0, 4]
+        methods = [
+            "lora",
+            { name = "lora+bitfit+meta", preset = "clip-lora", lora = { rank = 8, position = "top3" } },
+            { name = "bitfit", steps-per-shot = 3 },
+            { name = "bitfit", steps = 5 },
+            { name = "meta", steps-per-shot = 10 },
+        ]
+        "#,
+    );
+    let cells = plan.cells().unwrap();
+    let labels = ["lora", "lora+bitfit+meta,lora.position=top3,lora.rank=8,preset=clip-lora"];
+    assert_eq!([cells[0].method.as_str(), &cells[1].method], labels);
+    assert_eq!(cells[2].name, "eurosat/demo/bitfit,steps-per-shot=3-0-shots-seed-1");
+    let mut steps = Vec::new();
+    for cell in &cells {
+        steps.push(match &cell.plan.as_ref().unwrap().recipe {
+            Recipe::Tuning(config) => (config.steps, config.batch),
+            Recipe::Meta(config) => (config.steps, 0),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(steps[..5], [(8, 24), (500, 32), (3, 24), (5, 24), (10, 0)]);
+    assert_eq!(steps[5..], [(32, 24), (2000, 32), (12, 24), (5, 24), (40, 0)]);
+    let Recipe::Tuning(config) = &cells[1].plan.as_ref().unwrap().recipe else { panic!() };
+    let lora = config.lora.as_ref().unwrap();
+    let default = lowshot::adapter::lora::LoraConfig::default();
+    assert_eq!((lora.rank, lora.alpha), (8, default.alpha));
+    assert_ne!(lora.position, default.position);
+    assert!(config.bitfit.is_some() && config.meta.is_some() && config.breaking.is_none());
+}
+
+#[test]
 fn long_changes_get_short_names_that_still_differ() {
     let method = |steps: usize| {
         let settings = "beta_1 = 0.5, beta_2 = 0.75, epsilon = 0.001, weight_decay = 0.125, learning_rate = 0.0001";
@@ -124,6 +161,11 @@ fn a_wrong_plan_is_refused_in_one_line() {
         ("dataset = \"x\"\nmethods = [{ name = \"meta\", steps = \"few\" }]", "few"),
         ("dataset = \"x\"\nmethods = [{ name = \"meta\", optimiser = { lr = 1 } }]", "lr"),
         ("dataset = \"x\"\nmethods = [{ name = \"meta\", optimiser = { schedule = { kind = \"saw\" } } }]", "saw"),
+        ("dataset = \"x\"\nmethods = [{ name = \"bitfit\", lora = { rank = 3 } }]", "lora+bitfit"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", lora = { rank = 0 } }]", "rank"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", steps = 3, steps-per-shot = 3 }]", "give one"),
+        ("dataset = \"x\"\nmethods = [{ name = \"meta\", preset = \"student\" }]", "preset"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", preset = \"teacher\" }]", "teacher"),
         ("datasets = [{ name = \"x\", root = \"y\" }]\nmethods = \"tip\"", "root"),
         ("dataset = 3\nmethods = \"tip\"", "a name or a table"),
         ("dataset = \"x\"\nmethods = \"tip\"\ntemplates = [\"no place\"]", "no place"),
@@ -135,6 +177,8 @@ fn a_wrong_plan_is_refused_in_one_line() {
         assert!(message.starts_with("plan.toml") && message.contains(wanted), "{text}: {message}");
         assert!(!message.contains('\n'), "{message}");
     }
+    let all = plan("dataset = \"x\"\nmethods = \"lora\"\nshots = \"all\"").cells().unwrap_err().to_string();
+    assert!(all.contains("give steps"), "{all}");
     let twice = plan("dataset = \"x\"\nmethods = \"tip\"\nseeds = [1, 1]").cells().unwrap_err().to_string();
     assert!(twice.contains("x/demo/tip-16-shots-seed-1"), "{twice}");
     let pattern =

@@ -9,6 +9,7 @@
 mod command;
 mod expansion;
 mod failures;
+mod interrupted;
 mod processes;
 mod shards;
 mod slurm;
