@@ -91,7 +91,10 @@ impl<B: Backend> Fit<B> {
                 few_shot.text.device(),
             ),
             Recipe::Tuning(config) => {
-                return Err(Error::Usage(format!("{} trains through the towers, which need pictures", config.method())));
+                return Err(Error::Usage(format!(
+                    "{} trains through the towers, which need pictures",
+                    config.method()
+                )));
             }
         }))
     }

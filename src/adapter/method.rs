@@ -132,7 +132,9 @@ mod tests {
         assert_eq!("bitfit+lora".parse::<Method>().unwrap(), both(false, false));
         for wrong in ["tipf", "meta+breaking", "lora+lora", "lora+", ""] {
             let message = wrong.parse::<Method>().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("unknown method {wrong:?}: choose one of zero-shot, tip, tip-f, meta, ")));
+            assert!(
+                message.starts_with(&format!("unknown method {wrong:?}: choose one of zero-shot, tip, tip-f, meta, "))
+            );
         }
     }
 }

@@ -160,4 +160,3 @@ impl Dropout {
         x * mask
     }
 }
-

@@ -80,7 +80,13 @@ impl<B: Backend> Meta<B> {
     }
 
     /// What training through the towers learnt, with texts and shots as they stand after it.
-    pub(super) fn learnt(parameters: Parameters<B>, text: Tensor<B, 2>, shots: &Labelled<B>, scale: f32, dropout: f64) -> Self {
+    pub(super) fn learnt(
+        parameters: Parameters<B>,
+        text: Tensor<B, 2>,
+        shots: &Labelled<B>,
+        scale: f32,
+        dropout: f64,
+    ) -> Self {
         let recipe = Recipe::Meta(MetaConfig { dropout, ..MetaConfig::default() });
         Self::bind(parameters, text, shots.features.clone(), Settings { scale, labels: shots.labels.clone(), recipe })
     }
@@ -131,7 +137,8 @@ impl<B: Backend> Adapter<B> for Meta<B> {
     fn with_classes(&self, few_shot: &FewShot<B>) -> Result<Box<dyn Adapter<B>>> {
         let few_shot = few_shot.checked()?;
         check_width(&few_shot.text, self.width())?;
-        let settings = Settings { scale: few_shot.scale, labels: few_shot.labels, recipe: self.settings.recipe.clone() };
+        let settings =
+            Settings { scale: few_shot.scale, labels: few_shot.labels, recipe: self.settings.recipe.clone() };
         Ok(Box::new(Self::bind(self.parameters.clone(), few_shot.text, few_shot.features, settings)))
     }
 }

@@ -112,7 +112,13 @@ impl<B: ClipBackend> Tuning<B> {
     /// The first stage of `tower` that has something to train: 0 before the blocks, `i + 1` for block `i`, and whatever
     /// is more for what follows them.
     pub(super) fn first_stage(&self, tower: Tower) -> Option<usize> {
-        self.names.iter().filter_map(|name| name.split_once('.')).map(|(_, rest)| rest).filter(|n| Tower::of(n) == tower).map(stage).min()
+        self.names
+            .iter()
+            .filter_map(|name| name.split_once('.'))
+            .map(|(_, rest)| rest)
+            .filter(|n| Tower::of(n) == tower)
+            .map(stage)
+            .min()
     }
 
     /// Puts `values` (in the order of [`Self::values`], on the backend of `clip`) into towers. With `key`, the inputs of

@@ -49,8 +49,16 @@ pub(super) struct Pass<'a, B: ClipBackend> {
 enum Record<'a, B: ClipBackend> {
     /// Nothing in this tower is trained.
     Nothing,
-    Whole { features: Tensor<Autodiff<B>, 2>, leaves: Vec<Tensor<Autodiff<B>, 2>> },
-    Blocks { inputs: Vec<Tensor<B, 3>>, input: Input<'a, B>, first: usize, key: u64 },
+    Whole {
+        features: Tensor<Autodiff<B>, 2>,
+        leaves: Vec<Tensor<Autodiff<B>, 2>>,
+    },
+    Blocks {
+        inputs: Vec<Tensor<B, 3>>,
+        input: Input<'a, B>,
+        first: usize,
+        key: u64,
+    },
 }
 
 /// The towers that are run: frozen, and the same ones where gradients can be recorded.

@@ -134,7 +134,22 @@ impl<B: ClipBackend> Training<B> {
         let text = (!tuning.trains(Tower::Text)).then(|| towers.frozen.text_features(&prompts));
         let support = Support::new(&shots.features, &shots.labels, classes);
         let moments = (0..tuning.values().len() + meta.as_ref().map_or(0, |_| 4)).map(|_| None).collect();
-        Ok(Self { tuning, meta, moments, bank, done: 0, seed, towers, prompts, classes, scale, shots, support, text, adamw })
+        Ok(Self {
+            tuning,
+            meta,
+            moments,
+            bank,
+            done: 0,
+            seed,
+            towers,
+            prompts,
+            classes,
+            scale,
+            shots,
+            support,
+            text,
+            adamw,
+        })
     }
 
     /// The settings.
@@ -265,7 +280,8 @@ impl<B: ClipBackend> Training<B> {
         let tracked = |tensor: &Tensor<B, 2>| Tensor::<Autodiff<B>, 2>::from_inner(tensor.clone()).require_grad();
         let text = tracked(text);
         let images: Vec<_> = images.iter().map(tracked).collect();
-        let meta: Vec<_> = self.meta.clone().map(Parameters::into_vec).unwrap_or_default().iter().map(tracked).collect();
+        let meta: Vec<_> =
+            self.meta.clone().map(Parameters::into_vec).unwrap_or_default().iter().map(tracked).collect();
         let mut classifier = class_weights(text.clone(), self.classes);
         if let Some(config) = self.config().meta {
             let random = ChaCha8Rng::seed_from_u64(mix(self.seed, !(self.done as u64)));
