@@ -53,7 +53,8 @@ class Pen:
     def transistor(self, kind, at, mirrored=False):
         """Base (gate), collector (drain) and emitter (source) of a transistor whose middle is about `at`."""
         element = getattr(elm, kind)().right().at(tuple(at))
-        if mirrored:
+        # schemdraw draws bases at the left and gates at the right.
+        if mirrored != kind.endswith("Fet"):
             element = element.reverse()
         t = self.add(element)
         if hasattr(t, "base"):
@@ -67,12 +68,14 @@ class Pen:
     def finish(self):
         """Draws the parts; in a broken circuit one or two of them are others, or missing."""
         candidates = [i for i, part in enumerate(self.parts) if part[-1]]
-        victims = set()
-        if self.broken:
-            victims = set(self.broken.sample(candidates, min(len(candidates), self.broken.choice([1, 2, 2]))))
+        instead = {}
+        kinds = lambda: sorted(str(instead.get(i, part[0])) for i, part in enumerate(self.parts))
+        # Parts that only change places could make the same circuit again.
+        while self.broken and (not instead or kinds() == sorted(part[0] for part in self.parts)):
+            victims = self.broken.sample(candidates, min(len(candidates), self.broken.choice([1, 2, 2])))
+            instead = {i: self.broken.choice(INSTEAD[self.parts[i][0]]) for i in victims}
         for i, (kind, a, b, name, _) in enumerate(self.parts):
-            if i in victims:
-                kind, name = self.broken.choice(INSTEAD[kind]), None
+            kind, name = (instead[i], None) if i in instead else (kind, name)
             if kind is None:
                 continue
             element = getattr(elm, kind)().endpoints(a, b)
