@@ -72,6 +72,9 @@ pub enum Error {
     /// A flag, a name or a combination of them makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The user or the system asked the program to stop, and it can go on from where it was.
+    #[error("{0}")]
+    Interrupted(String),
     /// Something that worked on its input failed on the way: a device, a number that is not finite.
     #[error("{0}")]
     Failed(String),
@@ -90,7 +93,7 @@ impl Error {
 
     /// Whether the caller's input is at fault (exit code 2), not the machine or the run (exit code 1).
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Failed(_))
+        !matches!(self, Self::Failed(_) | Self::Interrupted(_))
     }
 }
 

@@ -83,9 +83,14 @@ impl Classify {
     }
 }
 
+/// The file of an adapter that is given by itself or by its run's folder.
+pub fn adapter_file(path: &std::path::Path) -> PathBuf {
+    if path.is_dir() { path.join("adapter.safetensors") } else { path.to_owned() }
+}
+
 /// The adapter of a file or of a run's folder.
 pub fn open_adapter(path: &std::path::Path) -> Result<AdapterFile> {
-    let file = if path.is_dir() { path.join("adapter.safetensors") } else { path.to_owned() };
+    let file = adapter_file(path);
     AdapterFile::open(&file.display().to_string(), native::map(&file)?)
 }
 
@@ -96,12 +101,9 @@ impl Task for Classify {
         let file = self.adapter.as_deref().map(open_adapter).transpose()?;
         let known = file.as_ref().map(|file| file.info.backbone.clone());
         let model = self.model.or(known).unwrap_or_else(|| "demo".to_owned());
-        let backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
         let (adapter, classes): (Box<dyn Adapter<B>>, Vec<String>) = match (file, self.adapter) {
-            (Some(file), Some(path)) => {
-                file.info.check_backbone(&path.display().to_string(), &backbone.name, &backbone.sha256)?;
-                (file.load(device)?, file.info.classes)
-            }
+            (Some(file), Some(path)) => (backbone.adapt(&path.display().to_string(), &file)?.head, file.info.classes),
             _ => {
                 templates::check(&self.template).map_err(Error::Usage)?;
                 let classes: Vec<String> = self.classes.iter().map(|name| name.trim().to_owned()).collect();

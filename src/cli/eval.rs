@@ -30,28 +30,28 @@ use crate::{
 pub struct Eval {
     /// A trained adapter: its file, or the folder of its run.
     #[arg(long)]
-    adapter: PathBuf,
+    pub(super) adapter: PathBuf,
     /// A known data set, a split JSON, a CSV, or a folder of class folders.
     #[arg(long)]
-    dataset: String,
+    pub(super) dataset: String,
     /// Where the data set lies: its own folder or the one above.
     #[arg(long, visible_alias = "root_path")]
-    root_path: Option<PathBuf>,
+    pub(super) root_path: Option<PathBuf>,
     /// A model's name, folder or safetensors file; the adapter knows its own.
     #[arg(long, visible_alias = "backbone")]
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// A folder for `predictions.csv` and `result.json`.
     #[arg(long)]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Do not keep computed features.
     #[arg(long)]
-    no_cache: bool,
+    pub(super) no_cache: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    pub(super) device: Device,
     /// Print the result as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Eval {
@@ -77,28 +77,28 @@ impl Task for Eval {
             return Err(Error::Usage(format!("{} {why}", out.display())));
         }
         let file = open_adapter(&self.adapter)?;
-        let adapter = file.load::<B>(device)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
         let mut progress = Progress::new();
         dataset.notes.iter().for_each(|note| progress.observe(&Event::note(note)));
         let split = subset(&label, &file.info.classes, &dataset)?;
         dataset.check_files(&split.test)?;
         let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
-        let backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
-        file.info.check_backbone(&label, &backbone.name, &backbone.sha256)?;
+        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        let learnt = backbone.adapt(&label, &file)?;
         let images = Folder(dataset.root.clone());
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
         let scale = LogitScale::Fixed(100.0);
+        // What changed towers see is of use to this adapter alone.
+        let cache = cache.filter(|_| learnt.tuning.is_none());
         let mut cache = FeatureCache::open(cache.as_deref(), &backbone, &mut progress)?;
         let mut bench = Workbench::new(&backbone, &images, Vec::new(), scale, &mut cache);
         let start = Instant::now();
         let features = bench.features("test", &split.test, &mut progress)?;
         let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
         let start = Instant::now();
-        let (scores, metrics) = bench.test(adapter.as_ref(), features, &split.test)?;
+        let (scores, metrics) = bench.test(learnt.head.as_ref(), features, &split.test)?;
         seconds.test = start.elapsed().as_secs_f64();
-        let result =
-            RunResult { seconds, ..RunResult::new(&dataset, &backbone, adapter.as_ref(), &split.classes, &metrics) };
+        let result = RunResult { seconds, ..RunResult::new(&dataset, &backbone, &learnt, &split.classes, &metrics) };
         if let Some(out) = &self.out {
             let predictions = predictions_csv(&split.test, &split.classes, &scores)?;
             let numbers = result.to_json()?;

@@ -11,8 +11,10 @@ mod eval;
 mod models;
 mod picture;
 mod progress;
+mod sweep;
 mod table;
 mod train;
+mod tuning;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -35,11 +37,13 @@ enum Command {
     Embed(embed::Embed),
     Train(Box<train::Train>),
     Eval(eval::Eval),
+    Sweep(sweep::Sweep),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
 
-/// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input.
+/// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input,
+/// 130 interrupted with a checkpoint.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -51,6 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Sweep(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
@@ -58,7 +63,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             progress::error(&error);
-            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+            ExitCode::from(match error {
+                Error::Interrupted(_) => 130,
+                _ if error.is_usage() => 2,
+                _ => 1,
+            })
         }
     }
 }

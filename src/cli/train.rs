@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
+    classify::adapter_file,
     device::{Device, Task},
+    eval::Eval,
     progress::{self, Progress},
     table,
+    tuning::Tuning,
 };
 use crate::{
     Error, Result,
     adapter::{Method, Recipe},
     clip::ClipBackend,
-    data::{Shots, templates},
+    data::Shots,
     experiment::{
         Event, Observer,
         execute::Executor,
-        plan::{LogitScale, Plan},
+        plan::{LogitScale, Plan, templates},
         result::RunResult,
     },
     platform::native,
@@ -40,7 +43,7 @@ pub struct Train {
     /// An exact list of the images to learn from, in place of drawing them by the seed.
     #[arg(long)]
     fewshot: Option<PathBuf>,
-    /// zero-shot, tip, tip-f, meta or linear-probe.
+    /// zero-shot, tip, tip-f, meta, linear-probe, lora, bitfit or lora+bitfit (to which +meta and +breaking can be added).
     #[arg(long)]
     method: Option<Method>,
     /// A model's name, folder or safetensors file.
@@ -86,56 +89,33 @@ pub struct Train {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    tuning: Tuning,
+    #[command(flatten)]
     project: Project,
 }
 
-/// Flags of the student project that have another spelling here, or wait for the towers' training.
+/// Flags of the student project that have another spelling here.
 #[derive(Args)]
 struct Project {
-    #[arg(long = "enable_MetaAdapter", alias = "enable-meta-adapter", hide = true)]
-    meta_adapter: bool,
-    #[arg(long = "enable_lora", alias = "enable-lora", hide = true)]
-    lora: bool,
-    #[arg(long = "enable_BitFit", alias = "enable-bitfit", hide = true)]
-    bitfit: bool,
-    #[arg(long = "enable_breaking_loss", alias = "enable-breaking-loss", hide = true)]
-    breaking_loss: bool,
-    #[arg(long = "batch_size", alias = "batch-size", hide = true)]
-    batch_size: Option<usize>,
+    /// Where runs are kept; `--filename` is the run's folder in it.
     #[arg(long = "save_path", alias = "save-path", hide = true)]
     save_path: Option<PathBuf>,
     #[arg(long, hide = true, requires = "save_path")]
     filename: Option<String>,
-    #[arg(long = "load_ckpt", alias = "load-ckpt", hide = true)]
+    /// An adapter to start from, or with --eval_only to test: its file, or the folder of its run.
+    #[arg(long = "load-ckpt", visible_alias = "load_ckpt")]
     load_ckpt: Option<PathBuf>,
-    #[arg(long = "eval_only", alias = "eval-only", hide = true)]
+    /// Only test the adapter of --load_ckpt.
+    #[arg(long = "eval-only", visible_alias = "eval_only")]
     eval_only: bool,
-}
-
-impl Project {
-    /// Refuses what this version cannot do, rather than doing something else.
-    fn check(&self) -> Result<()> {
-        let towers = [
-            (self.lora, "--enable_lora"),
-            (self.bitfit, "--enable_BitFit"),
-            (self.breaking_loss, "--enable_breaking_loss"),
-        ];
-        if let Some((_, flag)) = towers.into_iter().find(|(given, _)| *given) {
-            let why = "needs training through the towers, which this version does not have; the methods on features are \
-                       zero-shot, tip, tip-f, meta and linear-probe (--method)";
-            return Err(Error::Usage(format!("{flag} {why}")));
-        }
-        if self.eval_only || self.load_ckpt.is_some() {
-            let why = "use 'lowshot eval --adapter RUN --dataset D --root-path P' to test a trained adapter";
-            return Err(Error::Usage(why.into()));
-        }
-        Ok(())
-    }
 }
 
 impl Train {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        if self.project.eval_only {
+            return self.eval()?.run();
+        }
         let (json, device) = (self.json, self.device);
         let (result, out) = device.run(self)?;
         if json {
@@ -154,20 +134,29 @@ impl Train {
         self.out.clone().unwrap_or_else(project)
     }
 
+    /// `--eval_only` is the command `eval`.
+    fn eval(self) -> Result<Eval> {
+        let own = (self.out.is_some() || self.project.save_path.is_some()).then(|| self.out());
+        let Some(adapter) = self.project.load_ckpt.clone().or(own) else {
+            return Err(Error::Usage("--eval_only needs the adapter to test: give --load_ckpt".into()));
+        };
+        // Given as this run's own folder, its results stay where they are.
+        let out = self.out.clone().filter(|out| *out != adapter);
+        Ok(Eval {
+            adapter,
+            dataset: self.dataset,
+            root_path: self.root_path,
+            model: None,
+            out,
+            no_cache: self.no_cache,
+            device: self.device,
+            json: self.json,
+        })
+    }
+
     /// The method with its hyper-parameters.
     fn recipe(&self) -> Result<Recipe> {
-        let method = match (self.method, self.project.meta_adapter) {
-            (Some(Method::Meta) | None, true) => Method::Meta,
-            (Some(method), false) => method,
-            (Some(method), true) => {
-                return Err(Error::Usage(format!("--method {method} and --enable_MetaAdapter exclude one another")));
-            }
-            (None, false) => {
-                return Err(Error::Usage(
-                    "no method: give --method zero-shot, tip, tip-f, meta or linear-probe".into(),
-                ));
-            }
-        };
+        let method = self.tuning.method(self.method)?;
         let steps = match (self.iters, self.n_iters, self.shots) {
             (Some(steps), ..) => Some(steps),
             (None, Some(iterations), Shots::PerClass(shots)) => Some(iterations.saturating_mul(shots)),
@@ -178,6 +167,16 @@ impl Train {
             }
             (None, None, _) => None,
         };
+        if let Method::Tuning(parts) = method {
+            if self.c.is_some() {
+                return Err(Error::Usage(format!("--c means nothing for method {method}; leave it out")));
+            }
+            let config = self.tuning.config(parts, steps, self.shots, self.lr, self.meta_dropout)?;
+            return Ok(Recipe::Tuning(Box::new(config)));
+        }
+        if let Some(flag) = self.tuning.given() {
+            return Err(Error::Usage(format!("{flag} means nothing for method {method}; leave it out")));
+        }
         let mut recipe = Recipe::from(method);
         let unused = |flag: &str, given: bool| {
             if given {
@@ -216,20 +215,19 @@ impl Train {
     }
 }
 
-/// The templates that `--templates` means: a named set, or those in a file.
-fn named_templates(given: &str) -> Result<Vec<String>> {
-    templates::named(given).map_or_else(|| templates::from_text(&native::read(given.as_ref())?, given), Ok)
-}
-
 impl Task for Train {
     type Output = (RunResult, PathBuf);
 
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
-        self.project.check()?;
         let recipe = self.recipe()?;
         let out = self.out();
         let mut progress = Progress::new();
-        if self.project.batch_size.is_some() {
+        let tunes = matches!(recipe, Recipe::Tuning(_));
+        if !tunes && self.project.load_ckpt.is_some() {
+            let why = "starts training through the towers from an adapter; with this method use 'lowshot eval'";
+            return Err(Error::Usage(format!("--load_ckpt {why}")));
+        }
+        if !tunes && self.tuning.batch_size_given() {
             progress
                 .observe(&Event::note("--batch_size has no effect: methods on features use all shots in every step"));
         }
@@ -241,9 +239,10 @@ impl Task for Train {
             seed: self.seed,
             model: self.model,
             device: String::new(),
-            templates: self.templates.as_deref().map(named_templates).transpose()?.unwrap_or_default(),
+            templates: self.templates.as_deref().map(templates).transpose()?.unwrap_or_default(),
             logit_scale: self.logit_scale,
             base_to_novel: self.base_to_novel,
+            start: self.project.load_ckpt.map(|path| adapter_file(&path)),
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };

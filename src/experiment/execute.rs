@@ -1,6 +1,7 @@
 //! From a plan to its finished run folder, sharing between runs whatever is slow to come by.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
@@ -10,6 +11,7 @@ use super::{
     Event, Observer,
     dataset::Dataset,
     features::FeatureCache,
+    journal::Journal,
     plan::Plan,
     result::RunResult,
     run::{self, Materials},
@@ -23,17 +25,19 @@ use crate::{
     session::Backbone,
 };
 
-/// Runs plans one after the other. Data sets, models and their features are opened by the first run that needs them, and
-/// kept for the next.
+/// Runs plans one after the other. Data sets, the model and its features are opened by the first run that needs them, and
+/// kept for the next. Of models only the last is kept, because several large ones do not fit into a GPU's memory: plans
+/// are best ordered by their model.
 pub struct Executor<B: ClipBackend> {
     device: B::Device,
     cache: Option<PathBuf>,
     datasets: HashMap<(String, Option<PathBuf>), Rc<Dataset>>,
-    models: HashMap<String, Model<B>>,
+    model: Option<Model<B>>,
 }
 
 /// A backbone and the features known for it.
 struct Model<B: ClipBackend> {
+    name: String,
     backbone: Backbone<B>,
     features: FeatureCache,
 }
@@ -41,7 +45,7 @@ struct Model<B: ClipBackend> {
 impl<B: ClipBackend> Executor<B> {
     /// Opens nothing yet. Computed features are kept in the folder `cache`; without one, in memory.
     pub fn new(device: &B::Device, cache: Option<PathBuf>) -> Self {
-        Self { device: device.clone(), cache, datasets: HashMap::new(), models: HashMap::new() }
+        Self { device: device.clone(), cache, datasets: HashMap::new(), model: None }
     }
 
     /// The plan as it will be written into its folder: with the data set's own templates where it has none, and the name
@@ -64,11 +68,8 @@ impl<B: ClipBackend> Executor<B> {
     /// Whatever is wrong with the data set, the few-shot list or the model; as [`run::check_folder`], [`run::run`] and
     /// [`run::write`].
     pub fn execute(&mut self, plan: Plan, out: &Path, observer: &mut dyn Observer) -> Result<RunResult> {
-        let mut events = Vec::new();
-        let mut observer = |event: &Event| {
-            observer.observe(event);
-            events.push(event.clone());
-        };
+        let journal = RefCell::new(Journal::new(observer));
+        let mut observer = |event: &Event| journal.borrow_mut().observe(event);
         let plan = self.resolve(plan)?;
         let dataset = self.dataset(&plan)?;
         dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
@@ -78,10 +79,10 @@ impl<B: ClipBackend> Executor<B> {
         };
         notes.iter().for_each(|note| observer(&Event::note(note)));
         run::check_folder(out, &plan)?;
-        let Model { backbone, features } = self.model(&plan.model, &mut observer)?;
+        let Model { backbone, features, .. } = self.model(&plan.model, &mut observer)?;
         let materials = Materials { backbone, dataset: &dataset, list: &list };
-        let outcome = run::run(&plan, &materials, features, &mut observer)?;
-        run::write(out, &plan, &materials, &outcome, &events)?;
+        let outcome = run::run(&plan, &materials, features, out, &journal)?;
+        run::write(out, &plan, &materials, &outcome, &journal.borrow())?;
         Ok(outcome.result)
     }
 
@@ -96,12 +97,15 @@ impl<B: ClipBackend> Executor<B> {
     }
 
     fn model(&mut self, name: &str, observer: &mut dyn Observer) -> Result<&mut Model<B>> {
-        if !self.models.contains_key(name) {
-            let backbone = Backbone::<B>::load(name, models::find(name)?.as_ref(), &self.device)?;
-            let features = FeatureCache::open(self.cache.as_deref(), &backbone, observer)?;
-            self.models.insert(name.to_owned(), Model { backbone, features });
-        }
-        self.models.get_mut(name).ok_or_else(|| Error::Failed(format!("model {name} was not kept")))
+        let model = match self.model.take().filter(|model| model.name == name) {
+            Some(model) => model,
+            None => {
+                let backbone = Backbone::<B>::load(name, models::find(name)?.as_ref(), &self.device)?;
+                let features = FeatureCache::open(self.cache.as_deref(), &backbone, observer)?;
+                Model { name: name.to_owned(), backbone, features }
+            }
+        };
+        Ok(self.model.insert(model))
     }
 }
 

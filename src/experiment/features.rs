@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -68,14 +69,19 @@ impl ImageSource for Folder {
 
 /// The features known for one backbone, in a folder of segments.
 ///
-/// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder; two
-/// that compute the same picture write it twice, which costs space and nothing else.
+/// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder. They
+/// compute the pictures of one folder one after the other, each then reading what the others have written. Where the file
+/// system does not lock files two may compute the same picture, which costs time and nothing else.
 #[derive(Default)]
 pub struct FeatureCache {
     folder: Option<PathBuf>,
+    /// Segments that were read, or were found to be broken.
+    segments: HashSet<PathBuf>,
     known: HashMap<ContentHash, Vec<f32>>,
     /// Zero-shot weights by the prompts that they are of; few enough to live in memory alone.
     texts: HashMap<Vec<Vec<String>>, Vec<f32>>,
+    /// Files by their label, so that each is read for its hash once. Pictures do not change while a program runs.
+    hashes: HashMap<String, ContentHash>,
 }
 
 impl FeatureCache {
@@ -94,19 +100,27 @@ impl FeatureCache {
         let device = backbone.clip.device();
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
         let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
-        let mut known = HashMap::new();
-        if folder.is_dir() {
-            let entries = std::fs::read_dir(&folder).map_err(|source| Error::read(&folder, source))?;
-            let mut segments: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-            segments.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-            segments.sort();
-            for path in segments {
-                if let Err(error) = read_segment(&path, &mut known) {
+        let mut cache = Self { folder: Some(folder), ..Self::default() };
+        cache.refresh(observer)?;
+        Ok(cache)
+    }
+
+    /// Reads the segments that were written since the last time.
+    fn refresh(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Some(folder) = self.folder.as_ref().filter(|folder| folder.is_dir()) else { return Ok(()) };
+        let entries = std::fs::read_dir(folder).map_err(|source| Error::read(folder, source))?;
+        let mut segments: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        segments.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+        segments.sort();
+        for path in segments {
+            if !self.segments.contains(&path) {
+                if let Err(error) = read_segment(&path, &mut self.known) {
                     observer.observe(&Event::note(format!("{error}; its features are computed again")));
                 }
+                self.segments.insert(path);
             }
         }
-        Ok(Self { folder: Some(folder), known, texts: HashMap::new() })
+        Ok(())
     }
 
     /// The unit features `[names, embedding]` of pictures, computing what is not known.
@@ -120,20 +134,56 @@ impl FeatureCache {
         names: &[&str],
         observer: &mut dyn Observer,
     ) -> Result<(Tensor<B, 2>, Source)> {
-        let hash = |name: &&str| images.read(name).map(|bytes| Sha256::digest(bytes).into());
-        let hashes = names.par_iter().map(hash).collect::<Result<Vec<ContentHash>>>()?;
-        let mut seen = HashSet::new();
-        let wanted: Vec<(ContentHash, &str)> = hashes
-            .iter()
-            .zip(names)
-            .filter(|(hash, _)| !self.known.contains_key(*hash) && seen.insert(**hash))
-            .map(|(hash, name)| (*hash, *name))
-            .collect();
-        self.compute(backbone, images, &wanted, observer)?;
+        let hashes = self.hashes(images, names)?;
+        let mut wanted = self.unknown(&hashes, names);
+        if !wanted.is_empty() {
+            let _alone = self.wait_for_others(&images.label(""), observer)?;
+            self.refresh(observer)?;
+            wanted = self.unknown(&hashes, names);
+            self.compute(backbone, images, &wanted, observer)?;
+        }
         let values: Vec<f32> = hashes.iter().flat_map(|hash| self.known[hash].iter().copied()).collect();
         let data = TensorData::new(values, [names.len(), backbone.config.embedding]);
         let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
         Ok((Tensor::from_data(data, backbone.clip.device()), source))
+    }
+
+    /// The hashes of pictures' files, in the order of their names.
+    fn hashes(&mut self, images: &dyn ImageSource, names: &[&str]) -> Result<Vec<ContentHash>> {
+        let hash = |name: &&str| {
+            let label = images.label(name);
+            match self.hashes.get(&label) {
+                Some(hash) => Ok((label, *hash)),
+                None => images.read(name).map(|bytes| (label, Sha256::digest(bytes).into())),
+            }
+        };
+        let found = names.par_iter().map(hash).collect::<Result<Vec<(String, ContentHash)>>>()?;
+        let hashes = found.iter().map(|(_, hash)| *hash).collect();
+        self.hashes.extend(found);
+        Ok(hashes)
+    }
+
+    /// The pictures whose features are not known, each once.
+    fn unknown<'a>(&self, hashes: &[ContentHash], names: &[&'a str]) -> Vec<(ContentHash, &'a str)> {
+        let mut seen = HashSet::new();
+        let pictures =
+            hashes.iter().zip(names).filter(|(hash, _)| !self.known.contains_key(*hash) && seen.insert(**hash));
+        pictures.map(|(hash, name)| (*hash, *name)).collect()
+    }
+
+    /// Waits until no other process computes the pictures of the folder `label`; none begins while the file is open.
+    fn wait_for_others(&self, label: &str, observer: &mut dyn Observer) -> Result<Option<File>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        native::create_folder(folder)?;
+        let path = folder.join(format!("{}.lock", &hex(&Sha256::digest(label))[..32]));
+        let open = File::options().create(true).append(true).open(&path);
+        let file = open.map_err(|source| Error::write(&path, source))?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            observer.observe(&Event::note("waiting for another process that computes features of the same pictures"));
+            // A file system without locks was found out above.
+            let _ = file.lock();
+        }
+        Ok(Some(file))
     }
 
     /// The backbone's zero-shot weights `[classes, embedding]` of prompts `[class][template]`, computed the first time.

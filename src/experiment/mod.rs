@@ -1,11 +1,17 @@
 //! What researchers run: a plan, the run folder it fills, its result.
 
+pub mod augmented;
 pub mod dataset;
 pub mod execute;
 pub mod features;
+pub mod journal;
+pub mod pictures;
 pub mod plan;
 pub mod result;
 pub mod run;
+pub mod sweep;
+pub mod tensorboard;
+pub mod towers;
 pub mod workbench;
 
 use serde::Serialize;

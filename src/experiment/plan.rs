@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, adapter::Recipe, data::Shots};
+use crate::{
+    Error, Result,
+    adapter::Recipe,
+    data::{Shots, templates},
+    platform::native,
+};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,9 @@ pub struct Plan {
     pub logit_scale: LogitScale,
     /// Train on the first half of the classes, then also apply unchanged to the second.
     pub base_to_novel: bool,
+    /// An adapter whose values training through the towers starts from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start: Option<PathBuf>,
     /// The method with its hyper-parameters.
     pub recipe: Recipe,
 }
@@ -42,6 +50,14 @@ pub enum LogitScale {
     /// A number; 100 in the few-shot literature.
     #[serde(untagged)]
     Fixed(f32),
+}
+
+/// The templates that a name or a path means: a named set ([`templates::named`]), or those in a file.
+///
+/// # Errors
+/// The file cannot be read; as [`templates::from_text`].
+pub fn templates(given: &str) -> Result<Vec<String>> {
+    templates::named(given).map_or_else(|| templates::from_text(&native::read(given.as_ref())?, given), Ok)
 }
 
 impl std::str::FromStr for LogitScale {

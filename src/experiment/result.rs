@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::Dataset;
 use crate::{
     Error, Result,
-    adapter::Adapter,
+    adapter::Learnt,
     clip::ClipBackend,
     data::{Item, Shots},
     session::Backbone,
@@ -103,7 +103,7 @@ impl RunResult {
     pub fn new<B: ClipBackend>(
         dataset: &Dataset,
         backbone: &Backbone<B>,
-        adapter: &dyn Adapter<B>,
+        learnt: &Learnt<B>,
         classes: &[String],
         metrics: &Metrics,
     ) -> Self {
@@ -117,7 +117,7 @@ impl RunResult {
             dataset: dataset.name.clone(),
             backbone: backbone.name.clone(),
             backbone_sha256: backbone.sha256.clone(),
-            method: adapter.method().to_string(),
+            method: learnt.method.to_string(),
             shots: None,
             seed: None,
             n_test: metrics.n,
@@ -127,7 +127,7 @@ impl RunResult {
             ci95: metrics.ci95,
             per_class: classes.iter().zip(&metrics.per_class).map(class).collect(),
             confusion: metrics.confusion.clone(),
-            trainable_parameters: adapter.trainable_parameters(),
+            trainable_parameters: learnt.trainable_parameters(),
             seconds: Seconds::default(),
             device: B::name(backbone.clip.device()),
             lowshot: env!("CARGO_PKG_VERSION").into(),

@@ -4,14 +4,16 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::{
     Error, Result,
+    adapter::{Learnt, Tuning},
     clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
-    weights::{Checkpoint, ModelFiles, config, names::Layout},
+    weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout},
 };
 
 /// Texts that go through the text tower together.
 const TEXT_BATCH: usize = 64;
 
 /// A loaded model.
+#[derive(Clone)]
 pub struct Backbone<B: ClipBackend> {
     /// What the user calls it.
     pub name: String,
@@ -52,6 +54,25 @@ impl<B: ClipBackend> Backbone<B> {
         Ok(Self { name: name.into(), sha256: checkpoint.sha256(), config, clip, tokenizer, preprocess })
     }
 
+    /// Opens an adapter that was trained on this model and puts what it changes into the towers; `label` names the file in
+    /// messages.
+    ///
+    /// # Errors
+    /// It was trained on another model, or does not fit this one.
+    pub fn adapt(&mut self, label: &str, file: &AdapterFile) -> Result<Learnt<B>> {
+        file.info.check_backbone(label, &self.name, &self.sha256)?;
+        let learnt = file.load(&self.clip, &self.config)?;
+        if let Some(tuning) = &learnt.tuning {
+            *self = self.tuned(tuning);
+        }
+        Ok(learnt)
+    }
+
+    /// The same model with `tuning` merged into its towers.
+    pub fn tuned(&self, tuning: &Tuning<B>) -> Self {
+        Self { clip: tuning.merged(&self.clip), ..self.clone() }
+    }
+
     /// Side of the square input, in pixels.
     pub fn image_size(&self) -> usize {
         self.config.vision.image()
@@ -59,13 +80,17 @@ impl<B: ClipBackend> Backbone<B> {
 
     /// Preprocessed pictures (each `size · size · 3` bytes, see [`Preprocess::pixels`]) → unit features `[pictures, embedding]`.
     pub fn image_features(&self, pictures: &[Vec<u8>]) -> Tensor<B, 2> {
+        self.clip.image_features(self.pixels(pictures))
+    }
+
+    /// Preprocessed pictures → normalised pixels `[pictures, 3, size, size]`.
+    pub fn pixels(&self, pictures: &[Vec<u8>]) -> Tensor<B, 4> {
         let size = self.image_size();
         let mut values = vec![0.0; pictures.len() * 3 * size * size];
         for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * size * size)) {
             self.preprocess.normalise(picture, out);
         }
-        let data = TensorData::new(values, [pictures.len(), 3, size, size]);
-        self.clip.image_features(Tensor::from_data(data, self.clip.device()))
+        Tensor::from_data(TensorData::new(values, [pictures.len(), 3, size, size]), self.clip.device())
     }
 
     /// Texts → unit features `[texts, embedding]`.
@@ -81,7 +106,7 @@ impl<B: ClipBackend> Backbone<B> {
     }
 
     /// Token ids of a text with start and end, cut to the context.
-    fn token_ids(&self, text: &str) -> Vec<u32> {
+    pub fn token_ids(&self, text: &str) -> Vec<u32> {
         self.tokenizer.encode_within(text, self.config.text.context)
     }
 }

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapter::{self, Adapter, Method, State},
+    adapter::{Learnt, Method, State},
+    clip::{Clip, ClipBackend, ClipConfig},
 };
 
 /// `format` in the header.
@@ -58,28 +59,48 @@ fn short(hash: &str) -> &str {
 ///
 /// # Errors
 /// The device cannot return the tensors.
-pub async fn write<B: Backend>(adapter: &dyn Adapter<B>, info: &AdapterInfo) -> Result<Vec<u8>> {
-    let method = adapter.method().name();
-    let (config, tensors) = adapter.state().into_data().await?;
+pub async fn write<B: ClipBackend>(learnt: &Learnt<B>, info: &AdapterInfo) -> Result<Vec<u8>> {
+    let classes = serde_json::json!(info.classes).to_string();
+    let templates = serde_json::json!(info.templates).to_string();
+    let method = learnt.method.name();
+    let header = [
+        ("format", FORMAT),
+        ("version", VERSION),
+        ("method", &method),
+        ("backbone", &info.backbone),
+        ("backbone_sha256", &info.backbone_sha256),
+        ("classes", &classes),
+        ("templates", &templates),
+    ];
+    state_bytes(learnt.state(), &header).await
+}
+
+/// A state as the bytes of a safetensors file, its settings as `config` behind the other entries of the `header`.
+pub(super) async fn state_bytes<B: Backend>(state: State<B>, header: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let (config, tensors) = state.into_data().await?;
     let values: Vec<(String, Vec<usize>, Vec<f32>)> =
         tensors.into_iter().map(|(name, data)| (name, data.shape.to_vec(), data.iter::<f32>().collect())).collect();
     let tensors: Vec<(&str, Vec<usize>, Values<'_>)> =
         values.iter().map(|(name, shape, values)| (name.as_str(), shape.clone(), Values::F32(values))).collect();
-    let classes = serde_json::json!(info.classes).to_string();
-    let templates = serde_json::json!(info.templates).to_string();
-    encode(
-        &tensors,
-        &[
-            ("format", FORMAT),
-            ("version", VERSION),
-            ("method", &method),
-            ("backbone", &info.backbone),
-            ("backbone_sha256", &info.backbone_sha256),
-            ("classes", &classes),
-            ("templates", &templates),
-            ("config", &config.to_string()),
-        ],
-    )
+    let config = config.to_string();
+    encode(&tensors, &[header, &[("config", config.as_str())]].concat())
+}
+
+/// Puts the tensors of a file and the settings beside them on a device.
+pub(super) fn read_state<B: Backend>(
+    file: &TensorFile,
+    config: serde_json::Value,
+    device: &B::Device,
+) -> Result<State<B>> {
+    let mut shapes: Vec<(String, Vec<usize>)> = file.shapes().collect();
+    shapes.sort();
+    let mut tensors = Vec::new();
+    for (name, shape) in shapes {
+        let mut values = Vec::new();
+        file.read(&name, &mut values)?;
+        tensors.push((name, TensorData::new(values, shape)));
+    }
+    State::from_data(file.label(), config, tensors, device)
 }
 
 /// An adapter file that has been opened: what it says of itself, and the tensors.
@@ -123,38 +144,35 @@ impl AdapterFile {
         Ok(Self { info, method, file, config })
     }
 
-    /// Puts the adapter on a device.
+    /// Puts the adapter on the device of the towers that it was trained on.
     ///
     /// # Errors
-    /// Tensors that do not fit the method or the classes.
-    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<Box<dyn Adapter<B>>> {
+    /// Tensors that do not fit the method, the classes or the towers.
+    pub fn load<B: ClipBackend>(&self, clip: &Clip<B>, shape: &ClipConfig) -> Result<Learnt<B>> {
         let label = self.file.label();
-        let mut tensors = Vec::new();
-        let mut shapes: Vec<(String, Vec<usize>)> = self.file.shapes().collect();
-        shapes.sort();
-        for (name, shape) in shapes {
-            let mut values = Vec::new();
-            self.file.read(&name, &mut values)?;
-            tensors.push((name, TensorData::new(values, shape)));
-        }
-        let state = State::from_data(label, self.config.clone(), tensors, device)?;
-        let adapter = adapter::load(label, self.method, state)?;
-        if adapter.classes() != self.info.classes.len() {
-            let why = format!("it names {} classes but tells {} apart", self.info.classes.len(), adapter.classes());
+        let state = read_state(&self.file, self.config.clone(), clip.device())?;
+        let learnt = Learnt::load(label, self.method, state, clip, shape)?;
+        if learnt.head.classes() != self.info.classes.len() {
+            let (named, told) = (self.info.classes.len(), learnt.head.classes());
+            let why = format!("it names {named} classes but tells {told} apart");
             return Err(Error::Adapter { file: label.into(), why });
         }
-        Ok(adapter)
+        Ok(learnt)
     }
 }
 
-fn field(label: &str, header: &HashMap<String, String>, key: &str) -> Result<String> {
+pub(super) fn field(label: &str, header: &HashMap<String, String>, key: &str) -> Result<String> {
     header.get(key).cloned().ok_or_else(|| Error::Adapter {
         file: label.into(),
         why: format!("its header has no '{key}'; train the adapter again"),
     })
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(label: &str, header: &HashMap<String, String>, key: &str) -> Result<T> {
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(
+    label: &str,
+    header: &HashMap<String, String>,
+    key: &str,
+) -> Result<T> {
     serde_json::from_str(&field(label, header, key)?).map_err(|error| Error::Adapter {
         file: label.into(),
         why: format!("its header's '{key}' is damaged ({error}); train the adapter again"),

@@ -1,4 +1,4 @@
-//! Safetensors in and out: checkpoints of every layout, the adapter file.
+//! Safetensors in and out: checkpoints of every layout, the adapter file, the checkpoint of a training.
 //!
 //! Weights cross a boundary only as safetensors, and nothing unpickles. Everything here works on bytes; files are found
 //! and mapped by [`crate::platform`].
@@ -10,6 +10,7 @@ pub mod files;
 pub mod names;
 pub mod peft;
 pub mod tensors;
+pub mod training_file;
 
 pub use adapter_file::{AdapterFile, AdapterInfo};
 pub use checkpoint::Checkpoint;

@@ -102,6 +102,15 @@ impl Finished {
         serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {finished:?}"))
     }
 
+    /// The last line of a command that did what it could and failed at something: exit code 1.
+    #[track_caller]
+    pub fn failed(self) -> String {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        let last = self.stderr.lines().last().and_then(|line| line.strip_prefix("lowshot: "));
+        last.unwrap_or_else(|| panic!("no \"lowshot: \": {self:?}")).to_owned()
+    }
+
     /// The one line of a command that refused its input: exit code 2, nothing on stdout, nothing else on stderr (but for the
     /// progress of what went on before, which shows every ten seconds on a slow machine).
     #[track_caller]

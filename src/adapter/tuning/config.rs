@@ -21,6 +21,8 @@ pub struct TuningConfig {
     pub draw: Draw,
     /// What is done to them.
     pub augment: Augment,
+    /// How many label-preserving generated images of each training image are learnt from too.
+    pub preserving: usize,
     /// In how many parts a step's pictures go through the image tower: the same result, less memory, more time.
     pub accumulate: usize,
     /// Keep only each block's input and compute the rest of it again for its gradient.
@@ -128,6 +130,7 @@ impl Default for TuningConfig {
             batch: preset.batch(),
             draw: Draw::default(),
             augment: Augment::default(),
+            preserving: 0,
             accumulate: 1,
             checkpoint_blocks: false,
             optimiser: Optimiser {

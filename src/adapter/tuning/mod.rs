@@ -6,14 +6,17 @@
 //! | [`parameters`] | what is trained: made, put into the towers, merged, stored |
 //! | [`pass`] | one run of a tower that a gradient can be sent back through |
 //! | [`training`] | the steps |
+//! | [`learnt`] | what comes out: changed towers and a head |
 //! | [`checkpoint`] | everything that a step depends on, to go on from later |
 
 pub mod checkpoint;
 pub mod config;
+pub mod learnt;
 pub mod parameters;
 mod pass;
 pub mod training;
 
 pub use config::{Augment, BreakingConfig, BreakingPair, LiveMetaConfig, Preset, TuningConfig};
+pub use learnt::Learnt;
 pub use parameters::Tuning;
-pub use training::{Batch, Learning, Learnt, Training};
+pub use training::{Batch, Learning, Training};

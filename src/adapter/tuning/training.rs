@@ -17,14 +17,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    TuningConfig,
+    Learnt, TuningConfig,
     parameters::{Tuning, mix},
     pass::{Gradients, Input, Pass, Towers},
 };
 use crate::{
     Error, Result,
     adapter::{
-        Adapter, FewShot, Labelled, Method,
+        Adapter, FewShot, Labelled,
         meta::{Dropout, Meta, Parameters, Support, normalize},
         zero_shot::{ZeroShot, similarity},
     },
@@ -61,28 +61,6 @@ pub struct Batch<B: ClipBackend> {
     pub labels: Vec<usize>,
     /// Two views of breaking images, row by row the same image, each `[any, 3, size, size]`; with the breaking loss only.
     pub breaking: Option<[Tensor<B, 4>; 2]>,
-}
-
-/// What was learnt: numbers for the towers, and what turns their features into logits.
-pub struct Learnt<B: ClipBackend> {
-    /// How.
-    pub method: Method,
-    /// What changes the towers, for methods that do.
-    pub tuning: Option<Tuning<B>>,
-    /// Logits of the (changed) towers' features.
-    pub head: Box<dyn Adapter<B>>,
-}
-
-impl<B: ClipBackend> Learnt<B> {
-    /// A method on features, which leaves the towers alone.
-    pub fn on_features(head: Box<dyn Adapter<B>>) -> Self {
-        Self { method: head.method(), tuning: None, head }
-    }
-
-    /// How many numbers were trained.
-    pub fn trainable_parameters(&self) -> usize {
-        self.tuning.as_ref().map_or(0, Tuning::count) + self.head.trainable_parameters()
-    }
 }
 
 /// Training through the towers, under way.

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use burn::tensor::{Bytes, DType, Shape, Tensor, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor, Layout};
 
+use super::cpu::activation::{activate, activate_backward};
 use super::cpu::attention::{Shape as AttentionShape, attention};
+use super::cpu::attention_backward::attention_backward;
 use super::cpu::gemm::Packed;
 use super::cpu::layer_norm::layer_norm;
+use super::cpu::layer_norm_backward::layer_norm_backward;
+use super::cpu::low_rank::{low_rank_down, low_rank_down_backward};
 use super::cpu::simd::Instructions;
-use super::{Activation, ClipBackend};
+use super::{Activation, ClipBackend, Dropout};
 
 /// A weight in packed `f32` panels, in the place of the tensor that it was made of. Clones share it.
 #[derive(Clone, Debug)]
@@ -65,19 +69,77 @@ impl ClipBackend for Flex {
     }
 
     fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3> {
-        let ([batch, tokens, triple], dtype) = (qkv.dims(), qkv.dtype());
-        assert!(
-            triple.is_multiple_of(3),
-            "queries, keys and values have {triple} columns together, not thrice a width"
-        );
-        let width = triple / 3;
-        let y = attention(
-            values(&dense(qkv)),
-            AttentionShape { batch, tokens, width, heads, causal },
-            Instructions::best(),
-        );
-        tensor(y, [batch, tokens, width], dtype)
+        let (shape, dtype) = (attention_shape(&qkv, heads, causal), qkv.dtype());
+        let y = attention(values(&dense(qkv)), shape, Instructions::best());
+        tensor(y, [shape.batch, shape.tokens, shape.width], dtype)
     }
+
+    fn activate(x: Tensor<Self, 3>, activation: Activation) -> Tensor<Self, 3> {
+        let (shape, dtype) = (x.dims(), x.dtype());
+        tensor(activate(values(&dense(x)), activation, Instructions::best()), shape, dtype)
+    }
+
+    fn low_rank_down(x: &Tensor<Self, 3>, down: &Tensor<Self, 2>, dropout: &Dropout) -> Tensor<Self, 3> {
+        let ([batch, tokens, width], [outputs, _], dtype) = (x.dims(), down.dims(), x.dtype());
+        let (x, down) = (dense(x.clone()), dense(down.clone()));
+        let y = low_rank_down(values(&x), values(&down), width, dropout, Instructions::best());
+        tensor(y, [batch, tokens, outputs], dtype)
+    }
+
+    fn linear_backward(gradient: Tensor<Self, 3>, matrix: &Self::Matrix) -> Tensor<Self, 3> {
+        let ([batch, tokens, _], dtype) = (gradient.dims(), gradient.dtype());
+        let by_x = matrix.packed.linear_backward(values(&dense(gradient)), batch * tokens);
+        tensor(by_x, [batch, tokens, matrix.packed.shape()[1]], dtype)
+    }
+
+    fn activate_backward(x: Tensor<Self, 3>, activation: Activation, gradient: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        let (shape, dtype) = (x.dims(), gradient.dtype());
+        let (x, gradient) = (dense(x), dense(gradient));
+        tensor(activate_backward(values(&x), activation, values(&gradient), Instructions::best()), shape, dtype)
+    }
+
+    fn layer_norm_backward(
+        x: Tensor<Self, 3>,
+        gamma: &Tensor<Self, 1>,
+        epsilon: f64,
+        gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        let (shape, dtype) = (x.dims(), gradient.dtype());
+        let (x, gamma, gradient) = (dense(x), dense(gamma.clone()), dense(gradient));
+        let (x, gamma, gradient) = (values(&x), values(&gamma), values(&gradient));
+        tensor(layer_norm_backward(x, gamma, epsilon as f32, gradient, Instructions::best()), shape, dtype)
+    }
+
+    fn attention_backward(
+        qkv: Tensor<Self, 3>,
+        heads: usize,
+        causal: bool,
+        gradient: Tensor<Self, 3>,
+    ) -> Tensor<Self, 3> {
+        let (shape, dims, dtype) = (attention_shape(&qkv, heads, causal), qkv.dims(), gradient.dtype());
+        let (qkv, gradient) = (dense(qkv), dense(gradient));
+        tensor(attention_backward(values(&qkv), shape, values(&gradient), Instructions::best()), dims, dtype)
+    }
+
+    fn low_rank_down_backward(
+        x: &Tensor<Self, 3>,
+        down: &Tensor<Self, 2>,
+        dropout: &Dropout,
+        gradient: Tensor<Self, 3>,
+    ) -> (Tensor<Self, 3>, Tensor<Self, 2>) {
+        let ((dims, dtype), (down_dims, down_dtype)) = ((x.dims(), x.dtype()), (down.dims(), down.dtype()));
+        let (x, down, gradient) = (dense(x.clone()), dense(down.clone()), dense(gradient));
+        let (x, down, gradient) = (values(&x), values(&down), values(&gradient));
+        let (by_x, by_down) = low_rank_down_backward(x, down, dims[2], dropout, gradient, Instructions::best());
+        (tensor(by_x, dims, dtype), tensor(by_down, down_dims, down_dtype))
+    }
+}
+
+/// What the kernels need to know of `qkv` `[batch, tokens, 3 · width]`.
+fn attention_shape(qkv: &Tensor<Flex, 3>, heads: usize, causal: bool) -> AttentionShape {
+    let [batch, tokens, triple] = qkv.dims();
+    assert!(triple.is_multiple_of(3), "queries, keys and values have {triple} columns together, not thrice a width");
+    AttentionShape { batch, tokens, width: triple / 3, heads, causal }
 }
 
 /// The tensor in `f32` and in order, whatever it was; free if it already is.

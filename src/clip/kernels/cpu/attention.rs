@@ -9,7 +9,7 @@ use super::tile::{Aligned, Left, Output, ROWS, multiply};
 use super::{exp, parallel};
 
 /// How many vectors wide the panels are. Two waste little when the number of tokens is odd, as it is in CLIP.
-const COLUMNS: usize = 2;
+pub(super) const COLUMNS: usize = 2;
 
 /// The numbers in `qkv` `[batch, tokens, 3 · width]`.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl Kernel for Head<'_> {
             &image[width + self.index * depth..],
             &image[2 * width + self.index * depth..],
         );
-        let values = pack_values(values, tokens, 3 * width, depth, panel);
+        let values = pack_rows(values, tokens, 3 * width, depth, panel);
         let scale = (depth as f32).powf(-0.5);
 
         let mut query = Aligned::zeros(depth * panel);
@@ -73,12 +73,7 @@ impl Kernel for Head<'_> {
         let (query, scores, product) = (query.as_mut_slice(), scores.as_mut_slice(), product.as_mut_slice());
         for first in (0..tokens).step_by(panel) {
             let count = panel.min(tokens - first);
-            for column in 0..count {
-                let from = &queries[(first + column) * 3 * width..][..depth];
-                for (value, to) in from.iter().zip(query[column..].iter_mut().step_by(panel)) {
-                    *to = value * scale;
-                }
-            }
+            pack_columns(&queries[first * 3 * width..], count, 3 * width, scale, query, panel);
             let seen = if causal { first + count } else { tokens };
             let scores = &mut scores[..seen * panel];
             let left = Left { values: keys, row: 3 * width, step: 1 };
@@ -112,9 +107,9 @@ impl Kernel for Head<'_> {
     }
 }
 
-/// The values of a head, `[tokens, depth]` with rows `row` apart, as panels `[panel][token][column]`.
+/// A head's part, `[tokens, depth]` with rows `row` apart, as panels `[panel][token][column]`.
 #[inline(always)]
-fn pack_values(values: &[f32], tokens: usize, row: usize, depth: usize, panel: usize) -> Aligned {
+pub(super) fn pack_rows(values: &[f32], tokens: usize, row: usize, depth: usize, panel: usize) -> Aligned {
     let mut packed = Aligned::zeros(depth.div_ceil(panel) * tokens * panel);
     for (index, to) in packed.as_mut_slice().chunks_exact_mut(tokens * panel).enumerate() {
         let start = index * panel;
@@ -126,9 +121,21 @@ fn pack_values(values: &[f32], tokens: usize, row: usize, depth: usize, panel: u
     packed
 }
 
+/// `count` tokens, rows `row` apart, as the columns of one panel `[depth, panel]`, times `scale`.
+#[inline(always)]
+pub(super) fn pack_columns(values: &[f32], count: usize, row: usize, scale: f32, to: &mut [f32], panel: usize) {
+    let depth = to.len() / panel;
+    for column in 0..count {
+        let from = &values[column * row..][..depth];
+        for (value, to) in from.iter().zip(to[column..].iter_mut().step_by(panel)) {
+            *to = value * scale;
+        }
+    }
+}
+
 /// Writes `value` where a token stands after the query: `scores` is `[token, query]`, the first query being `first`.
 #[inline(always)]
-fn hide(scores: &mut [f32], first: usize, panel: usize, value: f32) {
+pub(super) fn hide(scores: &mut [f32], first: usize, panel: usize, value: f32) {
     for (index, row) in scores[first * panel..].chunks_exact_mut(panel).enumerate() {
         row[..index].fill(value);
     }
@@ -136,7 +143,7 @@ fn hide(scores: &mut [f32], first: usize, panel: usize, value: f32) {
 
 /// Replaces every score by `exp(score − the column's largest)`; gives the columns' sums.
 #[inline(always)]
-fn exponentials<S: Simd>(simd: S, scores: &mut [f32]) -> [f32; COLUMNS * super::simd::MAX_LANES] {
+pub(super) fn exponentials<S: Simd>(simd: S, scores: &mut [f32]) -> [f32; COLUMNS * super::simd::MAX_LANES] {
     let panel = COLUMNS * S::LANES;
     let mut sums = [0.0; COLUMNS * super::simd::MAX_LANES];
     for (column, to) in sums[..panel].chunks_exact_mut(S::LANES).enumerate() {

@@ -1,4 +1,4 @@
-//! The exponential, and the two activations made of it.
+//! The exponential, and the two activations made of it with their derivatives.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
@@ -41,10 +41,44 @@ pub fn quick_gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.div(x, simd.add(simd.splat(1.0), e))
 }
 
-/// `x · Φ(x)`, by the complementary error function of `z = |x| / √2`, which keeps the relative error small where `Φ` is:
-/// `erfc z = t e^(−z²) P(t − ½)` with `t = 1 / (1 + z / 2)`. `P` is a polynomial of least relative error for `z` to 14.
+/// The derivative of [`quick_gelu`]: `σ + 1.702 x σ (1 − σ)` with `σ = σ(1.702 x)`.
+#[inline(always)]
+pub fn quick_gelu_derivative<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    let scaled = simd.mul(x, simd.splat(1.702));
+    let e = exp(simd, simd.sub(simd.splat(0.0), scaled));
+    let sigmoid = simd.div(one, simd.add(one, e));
+    // 1 − σ = e σ, without taking apart what is nearly equal.
+    let rest = simd.mul(simd.mul(e, sigmoid), scaled);
+    simd.mul_add(sigmoid, rest, sigmoid)
+}
+
+/// `x · Φ(x)`, `Φ` being the normal distribution function.
 #[inline(always)]
 pub fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let (magnitude, tail, _) = normal_tail(simd, x);
+    // x Φ(x) = max(x, 0) − |x| · tail for either sign.
+    simd.sub(simd.max(simd.splat(0.0), x), simd.mul(magnitude, tail))
+}
+
+/// The derivative of [`gelu`]: `Φ(x) + x φ(x)`, `φ` being the normal density.
+#[inline(always)]
+pub fn gelu_derivative<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    const FRAC_1_SQRT_2_PI: f32 = 0.398_942_28;
+    let (_, tail, gauss) = normal_tail(simd, x);
+    // 0 for a negative x, 1 for a positive one. In the last breath before 0 it is between, where the tail is one half
+    // and the factor does not matter.
+    let positive = simd.min(simd.splat(1.0), simd.max(simd.splat(0.0), simd.mul(x, simd.splat(f32::MAX))));
+    let sign = simd.mul_add(positive, simd.splat(-2.0), simd.splat(1.0));
+    let distribution = simd.mul_add(sign, tail, positive);
+    simd.mul_add(simd.mul(x, simd.splat(FRAC_1_SQRT_2_PI)), gauss, distribution)
+}
+
+/// `|x|`, the tail of the normal distribution beyond it, and `e^(−x²/2)`. By the complementary error function of
+/// `z = |x| / √2`, which keeps the relative error small where the tail is: `erfc z = t e^(−z²) P(t − ½)` with
+/// `t = 1 / (1 + z / 2)`. `P` is a polynomial of least relative error for `z` to 14.
+#[inline(always)]
+fn normal_tail<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector, S::Vector) {
     const P: [f32; 9] = [
         0.510_791_36,
         0.687_160_97,
@@ -65,6 +99,5 @@ pub fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let p = polynomial(simd, simd.sub(t, simd.splat(0.5)), P);
     // The tail beyond |x|, half of erfc: Φ(x) for a negative x, 1 − Φ(x) for a positive one.
     let tail = simd.mul(simd.mul(simd.mul(t, gauss), simd.splat(0.5)), p);
-    // x Φ(x) = max(x, 0) − |x| · tail for either sign.
-    simd.sub(simd.max(simd.splat(0.0), x), simd.mul(magnitude, tail))
+    (magnitude, tail, gauss)
 }

@@ -10,7 +10,7 @@ use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
 use super::{exp, parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
-const DEPTH_BLOCK: usize = 768;
+pub(super) const DEPTH_BLOCK: usize = 768;
 
 /// How large a block of rows may be, in numbers: half of a second-level cache of 2 MiB.
 const ROW_BLOCK: usize = 256 * 1024;
@@ -20,11 +20,11 @@ const LEAST_ROWS: usize = 48;
 
 /// A weight `[outputs, inputs]` in panels: `[panel][input][column]`, zeros in the last panel's missing columns.
 pub struct Packed {
-    panels: Aligned,
-    outputs: usize,
-    inputs: usize,
-    width: usize,
-    instructions: Instructions,
+    pub(super) panels: Aligned,
+    pub(super) outputs: usize,
+    pub(super) inputs: usize,
+    pub(super) width: usize,
+    pub(super) instructions: Instructions,
 }
 
 impl std::fmt::Debug for Packed {

@@ -6,7 +6,7 @@ use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
 
 /// Rows a task: enough to be worth handing to a thread.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` in every row of `x` `[rows, width]`, `gamma` and `beta` being
 /// `[width]`; the variance is the biased one.
@@ -44,23 +44,9 @@ impl Kernel for Rows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = self.gamma.len();
-        // What is left over of a row after the last whole vector.
-        let rest = width / S::LANES * S::LANES;
         for (x, output) in self.x.chunks_exact(width).zip(self.output.chunks_exact_mut(width)) {
-            let mut sums = simd.splat(0.0);
-            for lanes in x.chunks_exact(S::LANES) {
-                sums = simd.add(sums, simd.read(lanes));
-            }
-            let mean = (simd.sum(sums) + x[rest..].iter().sum::<f32>()) / width as f32;
-            let means = simd.splat(mean);
-            let mut squares = simd.splat(0.0);
-            for lanes in x.chunks_exact(S::LANES) {
-                let centred = simd.sub(simd.read(lanes), means);
-                squares = simd.mul_add(centred, centred, squares);
-            }
-            let tail: f32 = x[rest..].iter().map(|x| (x - mean) * (x - mean)).sum();
-            let variance = (simd.sum(squares) + tail) / width as f32;
-            let scale = simd.splat(1.0 / (variance + self.epsilon).sqrt());
+            let (mean, scale) = moments(simd, x, self.epsilon);
+            let (means, scale) = (simd.splat(mean), simd.splat(scale));
             for (index, to) in output.chunks_mut(S::LANES).enumerate() {
                 let at = index * S::LANES..index * S::LANES + to.len();
                 let centred = simd.sub(simd.read(&x[at.clone()]), means);
@@ -69,4 +55,26 @@ impl Kernel for Rows<'_> {
             }
         }
     }
+}
+
+/// A row's mean and `1 / √(variance + epsilon)`.
+#[inline(always)]
+pub(super) fn moments<S: Simd>(simd: S, x: &[f32], epsilon: f32) -> (f32, f32) {
+    let width = x.len();
+    // What is left over of a row after the last whole vector.
+    let rest = &x[width / S::LANES * S::LANES..];
+    let mut sums = simd.splat(0.0);
+    for lanes in x.chunks_exact(S::LANES) {
+        sums = simd.add(sums, simd.read(lanes));
+    }
+    let mean = (simd.sum(sums) + rest.iter().sum::<f32>()) / width as f32;
+    let means = simd.splat(mean);
+    let mut squares = simd.splat(0.0);
+    for lanes in x.chunks_exact(S::LANES) {
+        let centred = simd.sub(simd.read(lanes), means);
+        squares = simd.mul_add(centred, centred, squares);
+    }
+    let tail: f32 = rest.iter().map(|x| (x - mean) * (x - mean)).sum();
+    let variance = (simd.sum(squares) + tail) / width as f32;
+    (mean, 1.0 / (variance + epsilon).sqrt())
 }

@@ -5,8 +5,11 @@
 //! | [`simd`] | vectors: one trait, one implementation for each instruction set, chosen at run time |
 //! | [`tile`] | the microkernel: a few rows times a panel of columns, and the memory it works in |
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
-//! | [`attention`] | softmax attention, one head of one image at a time |
-//! | [`layer_norm`] | layer normalisation, a row at a time |
+//! | [`gemm_backward`] | the product with the same packed weights the other way round |
+//! | [`attention`], [`attention_backward`] | softmax attention, one head of one image at a time |
+//! | [`layer_norm`], [`layer_norm_backward`] | layer normalisation, a row at a time |
+//! | [`activation`] | the activations outside of a product, and their derivatives |
+//! | [`low_rank`] | the thin products of a low-rank branch, with their dropout |
 //! | [`exp`] | the exponential and what is made of it |
 //! | `parallel` | the loop over independent tasks: rayon's pool natively, a plain loop without |
 //!
@@ -16,10 +19,15 @@
 
 #![allow(clippy::inline_always, reason = "a kernel must be inlined into the function that enables its instructions")]
 
+pub mod activation;
 pub mod attention;
+pub mod attention_backward;
 pub mod exp;
 pub mod gemm;
+pub mod gemm_backward;
 pub mod layer_norm;
+pub mod layer_norm_backward;
+pub mod low_rank;
 #[cfg_attr(feature = "native", path = "parallel_on.rs")]
 #[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
 mod parallel;
@@ -28,3 +36,5 @@ pub mod tile;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_backward;

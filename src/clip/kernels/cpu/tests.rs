@@ -11,13 +11,13 @@ use super::gemm::Packed;
 use super::layer_norm::layer_norm;
 use super::simd::{Instructions, Kernel, Simd};
 
-fn random(count: usize, seed: u64) -> Vec<f32> {
+pub(super) fn random(count: usize, seed: u64) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
 }
 
 /// Fails where a number is off by more than `tolerance` of the largest expected one.
-fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+pub(super) fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     for (index, (&actual, &expected)) in actual.iter().zip(expected).enumerate() {
@@ -26,7 +26,7 @@ fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(super) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
@@ -38,9 +38,9 @@ fn product(x: &[f32], weight: &[f32], bias: &[f32], inputs: usize) -> Vec<f64> {
         .collect()
 }
 
-fn exact_attention(qkv: &[f32], shape: Shape) -> Vec<f64> {
+pub(super) fn exact_attention(qkv: &[f64], shape: Shape) -> Vec<f64> {
     let Shape { batch, tokens, width, heads, causal } = shape;
-    let (qkv, depth) = (wide(qkv), width / heads);
+    let depth = width / heads;
     let at = |image: usize, token: usize, part: usize, column: usize| {
         qkv[(image * tokens + token) * 3 * width + part * width + column]
     };
@@ -183,7 +183,7 @@ proptest! {
         let shape = Shape { batch, tokens, width: heads * depth, heads, causal };
         // Large enough that the softmax has winners.
         let qkv: Vec<f32> = random(batch * tokens * 3 * shape.width, seed).iter().map(|x| 4.0 * x).collect();
-        let expected = exact_attention(&qkv, shape);
+        let expected = exact_attention(&wide(&qkv), shape);
         for instructions in Instructions::available() {
             assert_close(&attention(&qkv, shape, instructions), &expected, 2e-5, &format!("{instructions:?}"));
         }

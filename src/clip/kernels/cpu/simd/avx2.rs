@@ -22,6 +22,7 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 // `load` and `store` hand their own condition on to their caller.
 impl Simd for Avx2 {
     type Vector = __m256;
+    type Integers = __m256i;
 
     const LANES: usize = 8;
     const COLUMNS: usize = 2;
@@ -104,6 +105,41 @@ impl Simd for Avx2 {
         unsafe {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
             _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
+        }
+    }
+    #[inline(always)]
+    fn integers(self, first: u32, step: u32) -> __m256i {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+            _mm256_add_epi32(_mm256_set1_epi32(first as i32), _mm256_mullo_epi32(lanes, _mm256_set1_epi32(step as i32)))
+        }
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_integers(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_mullo_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor_shift(self, a: __m256i, n: u32) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_xor_si256(a, _mm256_srl_epi32(a, _mm_cvtsi32_si128(n as i32))) }
+    }
+
+    #[inline(always)]
+    fn where_at_least(self, a: __m256i, bound: __m256i, value: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let at_least = _mm256_cmpeq_epi32(_mm256_max_epu32(a, bound), a);
+            _mm256_and_ps(_mm256_castsi256_ps(at_least), value)
         }
     }
 }

@@ -22,6 +22,7 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 // `load` and `store` hand their own condition on to their caller.
 impl Simd for Avx512 {
     type Vector = __m512;
+    type Integers = __m512i;
 
     const LANES: usize = 16;
     const COLUMNS: usize = 4;
@@ -102,5 +103,37 @@ impl Simd for Avx512 {
     fn scale(self, a: __m512, n: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
+    fn integers(self, first: u32, step: u32) -> __m512i {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+            _mm512_add_epi32(_mm512_set1_epi32(first as i32), _mm512_mullo_epi32(lanes, _mm512_set1_epi32(step as i32)))
+        }
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_integers(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_mullo_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor_shift(self, a: __m512i, n: u32) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_xor_si512(a, _mm512_srl_epi32(a, _mm_cvtsi32_si128(n as i32))) }
+    }
+
+    #[inline(always)]
+    fn where_at_least(self, a: __m512i, bound: __m512i, value: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(a, bound), value) }
     }
 }

@@ -23,6 +23,9 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::LANES`] numbers in a register.
     type Vector: Copy;
 
+    /// As many whole numbers of 32 bits without sign; their arithmetic wraps.
+    type Integers: Copy;
+
     /// How many numbers a vector holds, at most [`MAX_LANES`].
     const LANES: usize;
 
@@ -77,6 +80,21 @@ pub trait Simd: Copy + Send + Sync {
 
     /// `a · 2ⁿ` for whole numbers `n` from −126 to 127. Where `a` is NaN, `n` may be anything.
     fn scale(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
+
+    /// `first`, `first + step`, `first + 2 · step`, …
+    fn integers(self, first: u32, step: u32) -> Self::Integers;
+
+    /// `a + b`
+    fn add_integers(self, a: Self::Integers, b: Self::Integers) -> Self::Integers;
+
+    /// `a · b`
+    fn mul_integers(self, a: Self::Integers, b: Self::Integers) -> Self::Integers;
+
+    /// `a` with the bits of `a / 2ⁿ` flipped.
+    fn xor_shift(self, a: Self::Integers, n: u32) -> Self::Integers;
+
+    /// `value` where `a ≥ bound`, 0 elsewhere.
+    fn where_at_least(self, a: Self::Integers, bound: Self::Integers, value: Self::Vector) -> Self::Vector;
 
     /// The start of `slice` as a vector, zeros after its end.
     #[inline(always)]

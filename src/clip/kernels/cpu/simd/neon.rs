@@ -13,6 +13,7 @@ pub struct Neon;
 // their caller.
 impl Simd for Neon {
     type Vector = float32x4_t;
+    type Integers = uint32x4_t;
 
     const LANES: usize = 4;
     const COLUMNS: usize = 4;
@@ -90,5 +91,37 @@ impl Simd for Neon {
             let exponent = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
             vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent)))
         }
+    }
+    #[inline(always)]
+    fn integers(self, first: u32, step: u32) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = vld1q_u32([0, 1, 2, 3].as_ptr());
+            vmlaq_u32(vdupq_n_u32(first), lanes, vdupq_n_u32(step))
+        }
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vaddq_u32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_integers(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { vmulq_u32(a, b) }
+    }
+
+    #[inline(always)]
+    fn xor_shift(self, a: uint32x4_t, n: u32) -> uint32x4_t {
+        // SAFETY: see above.
+        unsafe { veorq_u32(a, vshlq_u32(a, vdupq_n_s32(-(n as i32)))) }
+    }
+
+    #[inline(always)]
+    fn where_at_least(self, a: uint32x4_t, bound: uint32x4_t, value: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vreinterpretq_f32_u32(vandq_u32(vcgeq_u32(a, bound), vreinterpretq_u32_f32(value))) }
     }
 }

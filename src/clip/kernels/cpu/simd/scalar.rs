@@ -14,6 +14,7 @@ fn each<const N: usize>(vectors: [[f32; 4]; N], function: impl Fn([f32; N]) -> f
 
 impl Simd for Scalar {
     type Vector = [f32; 4];
+    type Integers = [u32; 4];
 
     const LANES: usize = 4;
     const COLUMNS: usize = 2;
@@ -81,5 +82,29 @@ impl Simd for Scalar {
     #[inline(always)]
     fn scale(self, a: [f32; 4], n: [f32; 4]) -> [f32; 4] {
         each([a, n], |[a, n]| a * f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32))
+    }
+    #[inline(always)]
+    fn integers(self, first: u32, step: u32) -> [u32; 4] {
+        std::array::from_fn(|lane| first.wrapping_add(step.wrapping_mul(lane as u32)))
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
+        std::array::from_fn(|lane| a[lane].wrapping_add(b[lane]))
+    }
+
+    #[inline(always)]
+    fn mul_integers(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
+        std::array::from_fn(|lane| a[lane].wrapping_mul(b[lane]))
+    }
+
+    #[inline(always)]
+    fn xor_shift(self, a: [u32; 4], n: u32) -> [u32; 4] {
+        a.map(|a| a ^ a >> n)
+    }
+
+    #[inline(always)]
+    fn where_at_least(self, a: [u32; 4], bound: [u32; 4], value: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| if a[lane] >= bound[lane] { value[lane] } else { 0.0 })
     }
 }

@@ -11,6 +11,7 @@ pub struct Wasm;
 
 impl Simd for Wasm {
     type Vector = v128;
+    type Integers = v128;
 
     const LANES: usize = 4;
     const COLUMNS: usize = 2;
@@ -76,5 +77,29 @@ impl Simd for Wasm {
     fn scale(self, a: v128, n: v128) -> v128 {
         let exponent = i32x4_add(i32x4_trunc_sat_f32x4(n), i32x4_splat(127));
         f32x4_mul(a, i32x4_shl(exponent, 23))
+    }
+    #[inline(always)]
+    fn integers(self, first: u32, step: u32) -> v128 {
+        i32x4_add(u32x4_splat(first), i32x4_mul(u32x4(0, 1, 2, 3), u32x4_splat(step)))
+    }
+
+    #[inline(always)]
+    fn add_integers(self, a: v128, b: v128) -> v128 {
+        i32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    fn mul_integers(self, a: v128, b: v128) -> v128 {
+        i32x4_mul(a, b)
+    }
+
+    #[inline(always)]
+    fn xor_shift(self, a: v128, n: u32) -> v128 {
+        v128_xor(a, u32x4_shr(a, n))
+    }
+
+    #[inline(always)]
+    fn where_at_least(self, a: v128, bound: v128, value: v128) -> v128 {
+        v128_and(u32x4_ge(a, bound), value)
     }
 }

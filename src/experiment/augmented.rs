@@ -1,0 +1,113 @@
+//! Generated images beside the training images: label-preserving and label-breaking ones.
+//!
+//! For a training image `some/image.jpg` under the data set's image folder they are `label_preserving/some/image/K.png`,
+//! `label_breaking/some/image/K.png`, and, for the second view of the latter, `label_breaking_view/some/image/K.png`, with K from
+//! 0 on.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Error, Result,
+    adapter::tuning::BreakingPair,
+    data::{Item, quote},
+};
+
+/// The generated images of one kind for one training image, by their paths relative to `root`, in order.
+fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
+    let stem = Path::new(&item.path).with_extension("");
+    let folder = PathBuf::from(kind).join(stem);
+    let mut found: Vec<(usize, String)> = std::fs::read_dir(root.join(&folder))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = PathBuf::from(entry.file_name());
+            let number = name.file_stem()?.to_str()?.parse().ok()?;
+            let path = folder.join(&name);
+            Some((number, path.to_str()?.replace('\\', "/")))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Up to `most` label-preserving images of each training image, with its label. An image that was drawn several times has
+/// them once.
+///
+/// # Errors
+/// [`Error::Data`] where there is none at all.
+pub fn preserving(root: &Path, train: &[Item], most: usize) -> Result<Vec<Item>> {
+    let items: Vec<Item> = distinct(train)
+        .flat_map(|item| {
+            let paths = images(root, "label_preserving", item).into_iter().take(most);
+            paths.map(|path| Item { path, ..item.clone() }).collect::<Vec<_>>()
+        })
+        .collect();
+    if items.is_empty() {
+        return Err(none(
+            root,
+            "label_preserving",
+            train,
+            "make them with 'lowshot augment', or leave --preserving out",
+        ));
+    }
+    Ok(items)
+}
+
+/// Two views of each label-breaking image of the training images, by their paths. They carry no label.
+///
+/// # Errors
+/// [`Error::Data`] where there is no image at all, or no second view.
+pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[String; 2]>> {
+    let mut pairs = Vec::new();
+    let mut any = false;
+    for item in distinct(train) {
+        let first = images(root, "label_breaking", item);
+        any |= !first.is_empty();
+        match pair {
+            BreakingPair::Regenerated => {
+                let second = images(root, "label_breaking_view", item);
+                let of = |path: &String| path.rsplit('/').next().map(str::to_owned);
+                for path in first {
+                    if let Some(view) = second.iter().find(|view| of(view) == of(&path)) {
+                        pairs.push([path, view.clone()]);
+                    }
+                }
+            }
+            BreakingPair::Independent if first.len() > 1 => {
+                let next = first.iter().cycle().skip(1);
+                pairs.extend(first.iter().zip(next).map(|(one, other)| [one.clone(), other.clone()]));
+            }
+            BreakingPair::Independent => {}
+        }
+    }
+    if !any {
+        let advice = "make them with 'lowshot augment --kind breaking', or leave the breaking loss out";
+        return Err(none(root, "label_breaking", train, advice));
+    }
+    if pairs.is_empty() {
+        let (kind, advice) = match pair {
+            BreakingPair::Regenerated => {
+                ("label_breaking_view", "make them with 'lowshot augment', or give --breaking-pair independent")
+            }
+            BreakingPair::Independent => ("label_breaking", "two of each image are needed for a pair"),
+        };
+        return Err(none(root, kind, train, advice));
+    }
+    Ok(pairs)
+}
+
+/// Each image once, in the order of the list.
+fn distinct(train: &[Item]) -> impl Iterator<Item = &Item> {
+    let mut seen = std::collections::HashSet::new();
+    train.iter().filter(move |item| seen.insert(&item.path))
+}
+
+fn none(root: &Path, kind: &str, train: &[Item], advice: &str) -> Error {
+    let example = train.first().map_or_else(String::new, |item| {
+        let stem = Path::new(&item.path).with_extension("");
+        format!(" (looked for {}, among others)", quote(&format!("{kind}/{}/0.png", stem.display())))
+    });
+    let why = format!("nothing there for the training images{example}: {advice}");
+    Error::Data { place: root.join(kind).display().to_string(), why }
+}
