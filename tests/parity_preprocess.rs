@@ -1,13 +1,19 @@
 //! Decoding and preprocessing against Pillow, byte for byte; `tests/parity/preprocess.py` made pictures and reference.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use image::RgbImage;
+use lowshot::clip::preprocess::View;
 use lowshot::clip::preprocess::{CropOffset, Preprocess, Resize};
-use lowshot::clip::resample::Filter;
+use lowshot::clip::resample::{Crop, Filter};
+use lowshot::data::crop_flip::CropFlip;
 use lowshot::data::decode::{decode, decode_within};
+use serde_json::Value;
+use support::seeded;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
@@ -42,6 +48,86 @@ fn every_picture_is_as_pillow_makes_it() {
         }
     }
     assert!(failures.is_empty(), "not byte for byte as Pillow: {failures:?}");
+}
+
+/// What torchvision makes of the same random numbers and of the same boxes (`tests/parity/crop_flip.py`).
+fn torchvision() -> Value {
+    serde_json::from_slice(&std::fs::read(folder("crop_flip.json")).unwrap()).unwrap()
+}
+
+fn crop(values: &Value) -> Crop {
+    let [left, top, width, height]: [u32; 4] = serde_json::from_value(values.clone()).unwrap();
+    Crop { left: left.into(), top: top.into(), width, height }
+}
+
+#[test]
+fn boxes_are_as_torchvision_draws_them() {
+    let boxes = torchvision()["boxes"].as_array().unwrap().clone();
+    assert_eq!(boxes.len(), 330);
+    for (index, row) in boxes.iter().enumerate() {
+        let size = [0, 1].map(|i| row[i].as_u64().unwrap() as u32);
+        let method = CropFlip { scale: (row[2].as_f64().unwrap(), 1.0), ..CropFlip::TRAINING };
+        let name = format!("crop.{index}");
+        let mut numbers = seeded::uniform(&name, 64).map(|number| (f64::from(number) + 1.0) / 2.0);
+        let mut taken = 0;
+        let view = method.draw(size.into(), &mut || {
+            taken += 1;
+            numbers.next().unwrap()
+        });
+        assert_eq!(view.crop, crop(&row[4]), "box {index} of {size:?}");
+        assert_eq!(taken - 1, row[3].as_u64().unwrap(), "box {index}: one number more, for the mirroring");
+    }
+}
+
+/// Chi-squared tests at 1e-4: the area and the logarithm of the aspect over ten parts of their range, and the mirroring.
+#[test]
+fn draws_are_uniform() {
+    let (mut areas, mut aspects, mut flips) = ([0; 10], [0; 10], [0; 2]);
+    for index in 0..20_000 {
+        // Small boxes always fit, and pixels are fine enough that rounding does not show.
+        let method = CropFlip { scale: (0.08, 0.48), ..CropFlip::TRAINING };
+        let View { crop: Crop { width, height, .. }, flip } =
+            method.view(3, index / 32, index % 32, (100_000, 100_000));
+        let (width, height) = (f64::from(width), f64::from(height));
+        let part =
+            |value: f64, least: f64, most: f64| ((value - least) / (most - least) * 10.0).clamp(0.0, 9.0) as usize;
+        areas[part(width * height / 1e10, 0.08, 0.48)] += 1;
+        let limit = (4.0_f64 / 3.0).ln();
+        aspects[part((width / height).ln(), -limit, limit)] += 1;
+        flips[usize::from(flip)] += 1;
+    }
+    let chi_squared = |counts: &[i32]| {
+        let mean = 20_000.0 / counts.len() as f64;
+        counts.iter().map(|&count| (f64::from(count) - mean).powi(2) / mean).sum::<f64>()
+    };
+    // scipy.stats.chi2.isf(1e-4, 9) and (1e-4, 1).
+    assert!(chi_squared(&areas) < 33.72, "{areas:?}");
+    assert!(chi_squared(&aspects) < 33.72, "{aspects:?}");
+    assert!(chi_squared(&flips) < 15.14, "{flips:?}");
+}
+
+#[test]
+fn parts_of_pictures_are_as_torchvision_makes_them() {
+    let crops = torchvision()["crops"].as_object().unwrap().clone();
+    assert_eq!(crops.len(), 12);
+    for (name, values) in crops {
+        let image = decode(&picture(values[0].as_str().unwrap()), "picture").unwrap();
+        let view = View { crop: crop(&values[1]), flip: values[3].as_bool().unwrap() };
+        let ours = Preprocess::clip(values[2].as_u64().unwrap() as u32).view(&image, view).unwrap();
+        let expected = image::open(folder("crops").join(&name)).unwrap().into_rgb8();
+        let differing = ours.iter().zip(expected.as_raw()).filter(|(a, b)| a != b).count();
+        assert_eq!((ours.len(), differing), (expected.as_raw().len(), 0), "{name}: {values}");
+    }
+}
+
+#[test]
+fn parts_outside_of_the_picture_are_refused() {
+    let image = RgbImage::new(9, 7);
+    for (left, top, width, height) in [(0, 0, 0, 1), (0, 0, 1, 0), (9, 0, 1, 1), (0, 1, 9, 7), (u64::MAX, 0, 1, 1)] {
+        let view = View { crop: Crop { left, top, width, height }, flip: false };
+        let message = Preprocess::clip(4).view(&image, view).unwrap_err().to_string();
+        assert!(message.contains("9 × 7 pixels") && message.lines().count() == 1, "{message}");
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! loading it with PEFT.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "support/command.rs"]
+#[allow(dead_code)]
+mod command;
 mod support;
 
 use std::{
@@ -14,6 +17,7 @@ use std::{
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
+use command::{Machine, tile};
 use lowshot::{
     Result,
     adapter::{
@@ -31,7 +35,11 @@ use lowshot::{
     },
 };
 use serde_json::{Value, json};
-use support::{reference::relative_error, seeded};
+use support::{
+    folders,
+    reference::{Reference, relative_error},
+    seeded::{self, Precision},
+};
 
 /// Features in f32 against PEFT's in f64.
 const TOLERANCE: f64 = 1e-4;
@@ -343,4 +351,65 @@ fn what_peft_cannot_hold_is_not_written() {
     let fused = ("bias.transformer.resblocks.0.attn.in_proj_bias", row(6));
     assert!(refused(&[fused, ("bias.visual.bn1.bias", row(8))], None).contains("visual.bn1.bias"));
     assert!(refused(&[("bias.transformer.resblocks.0.attn.in_proj_bias", row(7))], None).contains("does not split"));
+}
+
+/// Into an adapter file and back by the program: what PEFT wrote comes back, and the adapter file is one that can be used.
+#[test]
+fn the_program_converts_both_ways() {
+    let machine = Machine::new();
+    for case in CASES {
+        let folder = fixture(case).display().to_string();
+        let to_lowshot = [
+            "convert",
+            &folder,
+            "--to",
+            "lowshot",
+            "--model",
+            "demo",
+            "--classes",
+            "river,forest",
+            "--out",
+            "a.safetensors",
+        ];
+        let answer = machine.run([&to_lowshot[..], &["--json"]].concat()).json();
+        assert_eq!(answer["left_out"], 0);
+        let answer = machine.run(["convert", "a.safetensors", "--to", "peft", "--out", "back", "--json"]).json();
+        assert_eq!(answer["left_out"], 1);
+        let weights = fs::read(machine.path("back").join(WEIGHTS)).unwrap();
+        assert_eq!(tensors(&weights), tensors(&files(case).weights), "{case}");
+        let config: Value = serde_json::from_slice(&fs::read(machine.path("back").join(CONFIG)).unwrap()).unwrap();
+        assert_eq!((&config["base_model_name_or_path"], &config["peft_type"]), (&json!("demo"), &json!("LORA")));
+
+        let adapter = fs::read(machine.path("a.safetensors")).unwrap();
+        machine.run(to_lowshot).done();
+        assert_eq!(fs::read(machine.path("a.safetensors")).unwrap(), adapter, "{case}: other bytes the second time");
+        let answer = machine.run(["classify", &tile(8), "--adapter", "a.safetensors", "--json"]).json();
+        assert_eq!(answer[0]["classes"].as_array().unwrap().len(), 2);
+        // Without --out, beside what is converted; the base model's name is known by then.
+        machine.run(["convert", "a.safetensors", "--to", "peft"]).done();
+        machine.run(["convert", "peft", "--to", "lowshot", "--classes", "river,forest"]).done();
+        assert_eq!(fs::read(machine.path("peft/adapter.safetensors")).unwrap(), adapter, "{case}");
+    }
+}
+
+#[test]
+fn the_program_refuses_what_it_cannot_convert() {
+    let machine = Machine::new();
+    let folder = fixture("lora+bitfit").display().to_string();
+    let lowshot = |more: &[&str]| machine.run([&["convert", &folder, "--to", "lowshot"], more].concat());
+    lowshot(&["--model", "demo"]).refused_for(&["--classes"]);
+    lowshot(&["--model", "demo", "--classes", "a,b,a"]).refused_for(&["--classes", "'a'"]);
+    lowshot(&["--classes", "a,b"]).refused_for(&["adapter_config.json", "demo-clip", "--model"]);
+    let tiny = folders::write(&machine.work(), &Reference::load("tiny"), Precision::F32).display().to_string();
+    lowshot(&["--classes", "a,b", "--model", &tiny]).refused_for(&["adapter_config.json", "blocks"]);
+    machine.run(["convert", &folder, "--to", "safetensors-hf"]).refused_for(&["safetensors-hf", "merge_and_unload"]);
+    machine
+        .run(["convert", "nowhere", "--to", "lowshot", "--classes", "a"])
+        .refused_for(&["nowhere/adapter_config.json"]);
+    machine.run(["convert", "nowhere.safetensors", "--to", "peft"]).refused_for(&["nowhere.safetensors"]);
+
+    lowshot(&["--model", "demo", "--classes", "a,b", "--out", "a.safetensors"]).done();
+    let wrong_base = machine.run(["convert", "a.safetensors", "--to", "peft", "--model", &tiny]);
+    wrong_base.refused_for(&["a.safetensors", "trained on backbone demo", "tiny"]);
+    assert!(!machine.path("peft").exists());
 }

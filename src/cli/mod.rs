@@ -3,6 +3,7 @@
 //! This is the only folder that prints: results on stdout, everything else on stderr.
 
 mod classify;
+mod convert;
 mod demo;
 mod device;
 mod doctor;
@@ -34,6 +35,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Demo),
     Classify(classify::Classify),
+    Convert(convert::Convert),
     Embed(embed::Embed),
     Train(Box<train::Train>),
     Eval(eval::Eval),
@@ -52,6 +54,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Convert(command) => command.run(),
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),

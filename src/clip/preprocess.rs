@@ -4,7 +4,7 @@
 //! `CLIPImageProcessorPil` share. transformers 5's default processor resizes tensors with torchvision instead and
 //! differs from Pillow by one level in a few values of a thousand.
 
-use image::RgbImage;
+use image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +42,15 @@ pub enum CropOffset {
     Down,
     /// Half of it, rounded to the even number: torchvision's rule, so OpenAI's and `OpenCLIP`'s.
     Even,
+}
+
+/// A part of a picture, and whether it is mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The part.
+    pub crop: Crop,
+    /// Whether left and right change places.
+    pub flip: bool,
 }
 
 /// The preprocessing of one model.
@@ -230,6 +239,34 @@ impl Preprocess {
         };
         let crop = Crop { left, top, width: self.crop.0, height: self.crop.1 };
         Ok(resize_crop(image, size, crop, self.filter))
+    }
+
+    /// A part of the picture resized to the crop's size, whatever its proportions, and mirrored where the view says so: bytes of
+    /// `[height, width, 3]` as of [`pixels`](Self::pixels). The part is cut out before it is resized, so that no pixel outside of it
+    /// has a weight, as in torchvision's `resized_crop`.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the part is empty or does not lie in the picture.
+    pub fn view(&self, image: &RgbImage, View { crop, flip }: View) -> Result<Vec<u8>> {
+        let Crop { left, top, width, height } = crop;
+        let (right, bottom) = (left.saturating_add(width.into()), top.saturating_add(height.into()));
+        let inside = right <= image.width().into() && bottom <= image.height().into();
+        if width == 0 || height == 0 || !inside {
+            let why = format!(
+                "is {} × {} pixels and has no part of {width} × {height} at ({left}, {top}): give a part that lies in it",
+                image.width(),
+                image.height()
+            );
+            return Err(Error::Image { file: "picture".into(), why });
+        }
+        let part = imageops::crop_imm(image, left as u32, top as u32, width, height).to_image();
+        let whole = Crop { left: 0, top: 0, width: self.crop.0, height: self.crop.1 };
+        let mut pixels = resize_crop(&part, (self.crop.0.into(), self.crop.1.into()), whole, self.filter);
+        if flip {
+            let rows = pixels.chunks_exact_mut(self.crop.0 as usize * 3);
+            rows.for_each(|row| row.as_chunks_mut::<3>().0.reverse());
+        }
+        Ok(pixels)
     }
 
     /// Bytes of `[height, width, 3]` to channel-first floats `[3, height, width]`: `(byte · scale − mean) / std`.

@@ -50,7 +50,7 @@ impl Filter {
     }
 }
 
-/// A rectangle of the resized picture, in pixels.
+/// A rectangle of a picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
     /// Columns before the rectangle.

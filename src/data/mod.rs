@@ -6,6 +6,7 @@
 
 pub mod aircraft;
 pub mod class_names;
+pub mod crop_flip;
 pub mod decode;
 pub mod draws;
 pub mod fewshot;
