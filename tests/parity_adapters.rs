@@ -355,9 +355,18 @@ fn what_does_not_fit_is_refused_before_anything_is_learnt() {
         let recipe = Recipe::from(method);
         assert_eq!(refuse(recipe.clone(), &|_| ()), "", "{method}");
         assert!(refuse(recipe.clone(), &|f| f.labels[3] = 7).contains("label 7 of row 3 names no class"), "{method}");
-        assert!(refuse(recipe.clone(), &|f| f.labels.truncate(19)).contains("20 rows of features with 19 labels"), "{method}");
-        assert!(refuse(recipe.clone(), &|f| f.text = f.text.clone().slice([0..7, 0..8])).contains("width 32"), "{method}");
-        assert!(refuse(recipe.clone(), &|f| f.features = f.features.clone() * 2.0).contains("row 0 has length 2"), "{method}");
+        assert!(
+            refuse(recipe.clone(), &|f| f.labels.truncate(19)).contains("20 rows of features with 19 labels"),
+            "{method}"
+        );
+        assert!(
+            refuse(recipe.clone(), &|f| f.text = f.text.clone().slice([0..7, 0..8])).contains("width 32"),
+            "{method}"
+        );
+        assert!(
+            refuse(recipe.clone(), &|f| f.features = f.features.clone() * 2.0).contains("row 0 has length 2"),
+            "{method}"
+        );
         assert!(refuse(recipe.clone(), &|f| f.text = f.text.clone() * f32::NAN).contains("length NaN"), "{method}");
         assert!(refuse(recipe.clone(), &|f| f.scale = 0.0).contains("scale"), "{method}");
         let empty = refuse(recipe.clone(), &|f| {

@@ -9,7 +9,12 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::features::ImageSource;
-use crate::{Result, adapter::tuning::Augment, clip::Preprocess, data::decode::decode};
+use crate::{
+    Result,
+    adapter::tuning::Augment,
+    clip::Preprocess,
+    data::{crop_flip::CropFlip, decode::decode},
+};
 
 /// How much memory decoded pictures may take; beyond that they are decoded each time.
 const MOST_BYTES: usize = 512 << 20;
@@ -46,8 +51,9 @@ impl<'a> Pictures<'a> {
             match self.augment {
                 Augment::None => self.preprocess.pixels(&picture),
                 Augment::CropFlip => {
-                    let _ = (self.seed, step, stream, index);
-                    Err(crate::Error::Usage("crop-flip comes next".into()))
+                    let place = (stream * names.len() + index) as u64;
+                    let view = CropFlip::TRAINING.view(self.seed, step as u64, place, picture.dimensions());
+                    self.preprocess.view(&picture, view)
                 }
             }
         };
