@@ -1,7 +1,7 @@
 //! The gradient of softmax attention, one head of one image a task.
 //!
 //! Nothing but queries, keys and values is kept from the forward pass: a panel of queries at a time, the probabilities
-//! are computed again while they are in the cache, as in Dao et al., "FlashAttention" (2022), algorithm 4. Everything
+//! are computed again while they are in the cache, as in Dao et al., `FlashAttention` (2022), algorithm 4. Everything
 //! that belongs to a pair of tokens lies `[key, query]`, as in the forward pass.
 
 use super::attention::{COLUMNS, Shape, exponentials, hide, pack_columns, pack_rows};

@@ -1,4 +1,4 @@
-//! The first half of a low-rank branch, `dropout(x) · downᵀ`, and its gradients (Hu et al., "LoRA", 2021, equation 3).
+//! The first half of a low-rank branch, `dropout(x) · downᵀ`, and its gradients (Hu et al., `LoRA`, 2021, equation 3).
 //!
 //! The products are so thin that reading `x` is what they cost. So every row is read once for all groups and stays in the
 //! first-level cache; the masks are hashed on the way and never written anywhere.
