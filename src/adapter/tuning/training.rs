@@ -262,7 +262,8 @@ impl<B: ClipBackend> Training<B> {
             self.meta.clone().map(Parameters::into_vec).unwrap_or_default().iter().map(tracked).collect();
         let mut classifier = class_weights(text.clone(), self.classes);
         if let Some(config) = self.config().meta {
-            let random = ChaCha8Rng::seed_from_u64(mix(self.seed, !(self.done as u64)));
+            // No part of the step has this number.
+            let random = ChaCha8Rng::seed_from_u64(mix(mix(self.seed, self.done as u64), u64::MAX));
             let mut dropout = Dropout::new(config.dropout, random);
             classifier = self.support.tracked().classifier(&classifier, &Parameters::from_slice(&meta), &mut dropout);
         }
