@@ -233,7 +233,8 @@ impl<B: ClipBackend> Training<B> {
 
         let found = self.loss(&text_features, &images, &labels);
         let mut sums: Gradients<B> = self.tuning.values().iter().map(|_| None).collect();
-        for (passes, gradient) in passes.into_iter().zip(found.images) {
+        let trains = self.tuning.trains(Tower::Vision);
+        for (passes, gradient) in passes.into_iter().zip(found.images).filter(|_| trains) {
             let mut row = 0;
             for (input, key, pass) in passes {
                 let pass = pass.unwrap_or_else(|| self.towers.run(&self.tuning, input, key, blocks));
