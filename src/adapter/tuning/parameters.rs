@@ -50,6 +50,11 @@ impl<B: ClipBackend> Tuning<B> {
         };
         clip.clone().walk(&mut start);
         let Start { names, values, .. } = start;
+        if names.is_empty() {
+            let why =
+                "LoRA: no block of these towers is at that position, so nothing would be trained; use --position all";
+            return Err(Error::Usage(why.into()));
+        }
         Ok(Self { config, names, values })
     }
 
