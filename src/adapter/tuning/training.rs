@@ -72,6 +72,8 @@ pub struct Training<B: ClipBackend> {
     pub(super) done: usize,
     pub(super) seed: u64,
     towers: Towers<B>,
+    /// Width of the features.
+    pub(super) width: usize,
     prompts: Vec<Vec<u32>>,
     classes: usize,
     scale: f32,
@@ -120,6 +122,7 @@ impl<B: ClipBackend> Training<B> {
             done: 0,
             seed,
             towers,
+            width: shape.embedding,
             prompts,
             classes,
             scale,
