@@ -38,14 +38,19 @@ fn transformer(layers: usize, width: usize) -> TransformerConfig {
 }
 
 fn shape(vision: VisionConfig, embedding: usize) -> ClipConfig {
-    let text =
-        TextConfig { vocabulary: 49408, context: 77, end_of_text: EndOfText::LargestId, transformer: transformer(12, 512) };
+    let text = TextConfig {
+        vocabulary: 49408,
+        context: 77,
+        end_of_text: EndOfText::LargestId,
+        transformer: transformer(12, 512),
+    };
     ClipConfig { embedding, vision, text }
 }
 
 fn count(shape: &ClipConfig, lora: Option<LoraConfig>, bitfit: Option<Encoder>) -> usize {
     let clip = Clip::load(&mut Shapes, shape, &FlexDevice);
-    let config = TuningConfig { lora, bitfit: bitfit.map(|encoder| BitFitConfig { encoder }), ..TuningConfig::default() };
+    let config =
+        TuningConfig { lora, bitfit: bitfit.map(|encoder| BitFitConfig { encoder }), ..TuningConfig::default() };
     Tuning::new(config, &clip, shape, 0).unwrap().count()
 }
 
@@ -98,7 +103,8 @@ fn the_names_are_openais_and_only_of_what_is_on() {
         .collect();
     assert_eq!(names(lora(Encoder::Text), None), expected);
 
-    let block = ["ln_1.bias", "attn.in_proj_bias", "attn.out_proj.bias", "ln_2.bias", "mlp.c_fc.bias", "mlp.c_proj.bias"];
+    let block =
+        ["ln_1.bias", "attn.in_proj_bias", "attn.out_proj.bias", "ln_2.bias", "mlp.c_fc.bias", "mlp.c_proj.bias"];
     let mut expected = vec!["bias.visual.ln_pre.bias".to_owned()];
     for layer in 0..2 {
         expected.extend(block.map(|part| format!("bias.visual.transformer.resblocks.{layer}.{part}")));

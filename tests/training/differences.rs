@@ -47,7 +47,8 @@ fn a_directional_derivative_is_that_of_the_loss() {
                     .iter()
                     .zip(&moves)
                     .map(|((value, width), moves)| {
-                        let moved = value.iter().zip(moves).map(|(&v, &m)| (f64::from(v) + steps * step * f64::from(m)) as f32);
+                        let moved =
+                            value.iter().zip(moves).map(|(&v, &m)| (f64::from(v) + steps * step * f64::from(m)) as f32);
                         matrix(&moved.collect::<Vec<_>>(), *width)
                     })
                     .collect();
@@ -56,7 +57,9 @@ fn a_directional_derivative_is_that_of_the_loss() {
             };
             let found = (8.0 * (loss(1.0) - loss(-1.0)) - (loss(2.0) - loss(-2.0))) / (12.0 * step);
             let off = (found - expected).abs() / size;
-            println!("{model:18} direction {direction}: {found:+.5e} {expected:+.5e}, step {step:.1e}, off by {off:.1e}");
+            println!(
+                "{model:18} direction {direction}: {found:+.5e} {expected:+.5e}, step {step:.1e}, off by {off:.1e}"
+            );
             assert!(off <= 1e-2, "{model}: {found} by differences, {expected} by the gradient");
         }
     }

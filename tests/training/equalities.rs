@@ -104,7 +104,11 @@ fn the_seed_decides_every_bit() {
     assert!(after(1) == after(1), "the same seed gives other bits");
     let (one, two) = (after(1), after(2));
     let equal = one.iter().zip(&two).filter(|(one, two)| one == two).count();
-    assert!(one.len() == two.len() && equal < one.len() / 100, "{equal} of {} numbers do not depend on the seed", one.len());
+    assert!(
+        one.len() == two.len() && equal < one.len() / 100,
+        "{equal} of {} numbers do not depend on the seed",
+        one.len()
+    );
 }
 
 #[test]
@@ -225,7 +229,10 @@ fn what_is_not_trained_keeps_its_bits() {
             block_on(training.step(problem.batch(false))).unwrap();
         }
         // The towers that were given are as they were: nothing is written in place.
-        assert!(before == (features(&problem.clip, &problem), biases(&problem.clip)), "training changes the model itself");
+        assert!(
+            before == (features(&problem.clip, &problem), biases(&problem.clip)),
+            "training changes the model itself"
+        );
         training.tuning().merged(&problem.clip)
     };
     let lora = |encoder, position| Some(LoraConfig { encoder, position, ..LoraConfig::default() });

@@ -52,15 +52,22 @@ impl Problem {
             .map(|(name, view)| (name, (view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data()))))
             .collect();
         let (clip, shape) = model(&parse::<String>(&value["architecture"]));
-        let support =
-            Labelled { features: matrix(&tensors["support"].1, shape.embedding), labels: parse(&value["support_labels"]) };
+        let support = Labelled {
+            features: matrix(&tensors["support"].1, shape.embedding),
+            labels: parse(&value["support_labels"]),
+        };
         Self {
             clip,
             shape,
             labels: parse(&value["labels"]),
             prompts: parse(&value["prompts"]),
             scale: parse(&value["scale"]),
-            cases: value["cases"].as_object().unwrap().iter().map(|(title, case)| (title.clone(), case.clone())).collect(),
+            cases: value["cases"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(title, case)| (title.clone(), case.clone()))
+                .collect(),
             names: parse(&value["names"]),
             support,
             tensors,
@@ -124,7 +131,8 @@ impl Problem {
         let side = self.shape.vision.image();
         let count = self.labels.len();
         let values = seeded::pixels(count + 2 * VIEWS, side);
-        let all = Tensor::<Flex, 4>::from_data(TensorData::new(values, [count + 2 * VIEWS, 3, side, side]), &FlexDevice);
+        let all =
+            Tensor::<Flex, 4>::from_data(TensorData::new(values, [count + 2 * VIEWS, 3, side, side]), &FlexDevice);
         let rows = |first: usize, count: usize| all.clone().narrow(0, first, count);
         let (first, other) = (rows(count, VIEWS), rows(count + VIEWS, VIEWS));
         let second = (first.clone() + other).mul_scalar(0.5);

@@ -17,11 +17,12 @@ fn pixels(count: usize, side: usize) -> Tensor<Flex, 4> {
 fn batches_that_do_not_fit() {
     let problem = Problem::load("tiny");
     let mut training = problem.training(everything(), 1);
-    let mut refused = |pixels: Tensor<Flex, 4>, labels: &[usize], breaking: Option<[Tensor<Flex, 4>; 2]>, word: &str| {
-        let batch = Batch { pixels, labels: labels.to_vec(), breaking };
-        let why = training.gradients(batch, false).unwrap_err().to_string();
-        assert!(why.contains(word) && !why.contains('\n'), "{why} does not say {word}");
-    };
+    let mut refused =
+        |pixels: Tensor<Flex, 4>, labels: &[usize], breaking: Option<[Tensor<Flex, 4>; 2]>, word: &str| {
+            let batch = Batch { pixels, labels: labels.to_vec(), breaking };
+            let why = training.gradients(batch, false).unwrap_err().to_string();
+            assert!(why.contains(word) && !why.contains('\n'), "{why} does not say {word}");
+        };
     refused(pixels(0, 32), &[], None, "no pictures");
     refused(pixels(2, 32), &[0], None, "2 rows");
     refused(pixels(2, 32), &[0, 5], None, "label 5");

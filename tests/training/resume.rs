@@ -91,7 +91,7 @@ fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
         (settings, "other settings"),
         (seed, "other settings"),
         (replaced("value.0", [3, 64]), "value.0"),
-        (replaced("moment_2.1", [1, 64]), "moment_2.1"),
+        (replaced("moment_2.1", [2, 65]), "moment_2.1"),
         (replaced("bank.0", [4, width + 1]), "bank.0"),
     ] {
         let why = training.restore(state).unwrap_err();
