@@ -12,6 +12,7 @@ use super::{TuningConfig, training::Training};
 use crate::{
     adapter::{State, meta::Parameters},
     clip::ClipBackend,
+    train::breaking::Bank,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -72,14 +73,25 @@ impl<B: ClipBackend> Training<B> {
                 Some(AdamWState::new(AdaptiveMomentumState::new(settings.done, moment_1, moment_2)))
             });
         }
+        let held = settings.config.breaking.map_or(0, |breaking| breaking.bank);
+        if settings.bank > held {
+            return Err(format!("its bank holds {} batches, more than {held}", settings.bank));
+        }
+        let mut bank = Bank::new(held);
         for index in 0..settings.bank {
-            self.bank.push(state.take(&format!("bank.{index}"))?);
+            let name = format!("bank.{index}");
+            let batch = state.take(&name)?;
+            if batch.dims()[1] != self.width {
+                return Err(format!("tensor {name} has width {}, the features {}", batch.dims()[1], self.width));
+            }
+            bank.push(batch);
         }
         state.finish()?;
+        // Nothing is changed before everything is known to fit.
         let meta = values.split_off(self.tuning.values().len());
         self.meta = (!meta.is_empty()).then(|| Parameters::from_slice(&meta));
         self.tuning.set(values);
-        (self.moments, self.done) = (moments, settings.done);
+        (self.moments, self.bank, self.done) = (moments, bank, settings.done);
         Ok(())
     }
 

@@ -5,10 +5,12 @@
 //! | [`config`] | the settings, the recipes with a name |
 //! | [`parameters`] | what is trained: made, put into the towers, merged, stored |
 //! | [`pass`] | one run of a tower that a gradient can be sent back through |
+//! | [`batch`] | the pictures of a step |
 //! | [`training`] | the steps |
 //! | [`learnt`] | what comes out: changed towers and a head |
 //! | [`checkpoint`] | everything that a step depends on, to go on from later |
 
+pub mod batch;
 pub mod checkpoint;
 pub mod config;
 pub mod learnt;
@@ -16,7 +18,8 @@ pub mod parameters;
 mod pass;
 pub mod training;
 
+pub use batch::Batch;
 pub use config::{Augment, BreakingConfig, BreakingPair, LiveMetaConfig, Preset, TuningConfig};
 pub use learnt::Learnt;
 pub use parameters::Tuning;
-pub use training::{Batch, Learning, Training};
+pub use training::{Learning, Training};

@@ -50,6 +50,11 @@ impl<B: ClipBackend> Tuning<B> {
         };
         clip.clone().walk(&mut start);
         let Start { names, values, .. } = start;
+        if names.is_empty() {
+            let why =
+                "LoRA: no block of these towers is at that position, so nothing would be trained; use --position all";
+            return Err(Error::Usage(why.into()));
+        }
         Ok(Self { config, names, values })
     }
 
@@ -255,7 +260,7 @@ fn seed(key: u64, place: Place, projection: Projection) -> u32 {
 
 /// A number that looks random in every bit, for each `key` and `counter`.
 pub(super) fn mix(key: u64, counter: u64) -> u64 {
-    let mut z = key.wrapping_add((counter + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut z = key.wrapping_add(counter.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

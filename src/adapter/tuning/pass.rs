@@ -34,6 +34,14 @@ impl<B: ClipBackend> Input<'_, B> {
             Self::Texts(_) => Tower::Text,
         }
     }
+
+    /// The same where gradients can be recorded.
+    fn tracked(&self) -> Input<'_, Autodiff<B>> {
+        match self {
+            Self::Pixels(pixels) => Input::Pixels(Tensor::from_inner(pixels.clone())),
+            Self::Texts(texts) => Input::Texts(texts),
+        }
+    }
 }
 
 /// Gradients by each value of a [`Tuning`], where there are any yet.
@@ -53,6 +61,7 @@ enum Record<'a, B: ClipBackend> {
         features: Tensor<Autodiff<B>, 2>,
         leaves: Vec<Tensor<Autodiff<B>, 2>>,
     },
+    /// The inputs of the blocks from the first that trains, and of what follows the last.
     Blocks {
         inputs: Vec<Tensor<B, 3>>,
         input: Input<'a, B>,
@@ -71,48 +80,52 @@ impl<B: ClipBackend> Towers<B> {
     /// Runs a tower with `tuning` in it; `key` decides the dropout. With `blocks`, only the blocks' inputs are kept.
     pub fn run<'a>(&self, tuning: &Tuning<B>, input: Input<'a, B>, key: u64, blocks: bool) -> Pass<'a, B> {
         let Some(first) = tuning.first_stage(input.tower()) else {
-            return Pass { features: self.features(&self.frozen, &input), record: Record::Nothing };
+            return Pass { features: features(&self.frozen, &input), record: Record::Nothing };
         };
         if blocks && !matches!((&input, &self.frozen.vision), (Input::Pixels(_), Vision::ResNet(_))) {
-            let mut clip = self.frozen.clone();
-            tuning.attach(&mut clip, tuning.values(), Some(key));
-            let stages = Stages::new(&clip, &input);
-            let mut inputs = vec![stages.embed()];
+            let (clip, _) = self.attached(tuning, key, false);
+            let tracked = input.tracked();
+            let stages = Stages::new(&clip, &tracked);
+            let mut inputs = Vec::new();
+            let mut x = stages.embed();
             for block in 0..stages.layers() {
-                inputs.push(stages.block(block, inputs[block].clone()));
+                if first <= block + 1 {
+                    inputs.push(x.clone().inner());
+                }
+                x = stages.block(block, x);
             }
-            let features = stages.features(inputs[stages.layers()].clone());
+            inputs.push(x.clone().inner());
+            let features = stages.features(x).inner();
             return Pass { features, record: Record::Blocks { inputs, input, first, key } };
         }
-        let (clip, leaves) = self.attached(tuning, key);
-        let tracked = match &input {
-            Input::Pixels(pixels) => Input::Pixels(Tensor::from_inner(pixels.clone())),
-            Input::Texts(texts) => Input::Texts(texts),
-        };
-        let features = self.features(&clip, &tracked);
+        let (clip, leaves) = self.attached(tuning, key, true);
+        let features = features(&clip, &input.tracked());
         Pass { features: features.clone().inner(), record: Record::Whole { features, leaves } }
     }
 
     /// Features of unit length without any record, of the towers with `tuning` in them.
     pub fn forward(&self, tuning: &Tuning<B>, input: &Input<'_, B>, key: u64) -> Tensor<B, 2> {
-        let mut clip = self.frozen.clone();
-        tuning.attach(&mut clip, tuning.values(), Some(key));
-        self.features(&clip, input)
-    }
-
-    fn features<A: ClipBackend>(&self, clip: &Clip<A>, input: &Input<'_, A>) -> Tensor<A, 2> {
-        match input {
-            Input::Pixels(pixels) => clip.image_features(pixels.clone()),
-            Input::Texts(texts) => clip.text_features(texts),
+        if !tuning.trains(input.tower()) {
+            return features(&self.frozen, input);
         }
+        let (clip, _) = self.attached(tuning, key, false);
+        features(&clip, &input.tracked()).inner()
     }
 
-    /// Towers with the values as leaves of a graph of their own.
-    fn attached(&self, tuning: &Tuning<B>, key: u64) -> (Clip<Autodiff<B>>, Vec<Tensor<Autodiff<B>, 2>>) {
-        let leaves: Vec<_> = tuning.values().iter().map(|v| Tensor::from_inner(v.clone()).require_grad()).collect();
+    /// Towers with the values in them, where they are `recorded` as leaves of a graph of their own. Unrecorded runs take these
+    /// towers too, because a backend may round otherwise where nothing is kept for a gradient, and what is run twice must be
+    /// the same both times.
+    fn attached(
+        &self,
+        tuning: &Tuning<B>,
+        key: u64,
+        recorded: bool,
+    ) -> (Clip<Autodiff<B>>, Vec<Tensor<Autodiff<B>, 2>>) {
+        let value = |value: &Tensor<B, 2>| Tensor::from_inner(value.clone()).set_require_grad(recorded);
+        let values: Vec<_> = tuning.values().iter().map(value).collect();
         let mut clip = self.tracked.clone();
-        tuning.attach(&mut clip, &leaves, Some(key));
-        (clip, leaves)
+        tuning.attach(&mut clip, &values, Some(key));
+        (clip, values)
     }
 
     /// Sends `gradient` `[n, embedding]` by the features back through the tower and adds to `sums` what arrives at the
@@ -124,11 +137,8 @@ impl<B: ClipBackend> Towers<B> {
                 let _ = back(features, gradient, &leaves, sums);
             }
             Record::Blocks { mut inputs, input, first, key } => {
-                let tracked = match input {
-                    Input::Pixels(pixels) => Input::Pixels(Tensor::from_inner(pixels)),
-                    Input::Texts(texts) => Input::Texts(texts),
-                };
-                let (clip, leaves) = self.attached(tuning, key);
+                let tracked = input.tracked();
+                let (clip, leaves) = self.attached(tuning, key, true);
                 let stages = Stages::new(&clip, &tracked);
                 let last = stages.layers();
                 // What follows the blocks, then the blocks from the last to the first that trains.
@@ -146,6 +156,13 @@ impl<B: ClipBackend> Towers<B> {
                 }
             }
         }
+    }
+}
+
+fn features<A: ClipBackend>(clip: &Clip<A>, input: &Input<'_, A>) -> Tensor<A, 2> {
+    match input {
+        Input::Pixels(pixels) => clip.image_features(pixels.clone()),
+        Input::Texts(texts) => clip.text_features(texts),
     }
 }
 

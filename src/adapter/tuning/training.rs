@@ -17,7 +17,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Learnt, TuningConfig,
+    Batch, Learnt, TuningConfig,
+    batch::split,
     parameters::{Tuning, mix},
     pass::{Gradients, Input, Pass, Towers},
 };
@@ -25,6 +26,7 @@ use crate::{
     Error, Result,
     adapter::{
         Adapter, FewShot, Labelled,
+        few_shot::check_width,
         meta::{Dropout, Meta, Parameters, Support, normalize},
         zero_shot::{ZeroShot, similarity},
     },
@@ -32,6 +34,7 @@ use crate::{
     train::{
         Step,
         breaking::{Bank, breaking_loss},
+        metrics::check_labels,
         objective::{cross_entropy, one_hot},
         read,
     },
@@ -53,16 +56,6 @@ pub struct Learning<'a, B: ClipBackend> {
     pub shots: Labelled<B>,
 }
 
-/// The pictures of one step.
-pub struct Batch<B: ClipBackend> {
-    /// Normalised pixels `[batch, 3, size, size]`.
-    pub pixels: Tensor<B, 4>,
-    /// Their classes.
-    pub labels: Vec<usize>,
-    /// Two views of breaking images, row by row the same image, each `[any, 3, size, size]`; with the breaking loss only.
-    pub breaking: Option<[Tensor<B, 4>; 2]>,
-}
-
 /// Training through the towers, under way.
 pub struct Training<B: ClipBackend> {
     pub(super) tuning: Tuning<B>,
@@ -72,6 +65,10 @@ pub struct Training<B: ClipBackend> {
     pub(super) done: usize,
     pub(super) seed: u64,
     towers: Towers<B>,
+    /// Width of the features.
+    pub(super) width: usize,
+    /// Side of a picture, in pixels.
+    size: usize,
     prompts: Vec<Vec<u32>>,
     classes: usize,
     scale: f32,
@@ -94,15 +91,24 @@ impl<B: ClipBackend> Training<B> {
     /// Prepares the first step; `seed` decides everything random.
     ///
     /// # Errors
-    /// [`Error::Usage`] for settings that make no sense or none for these towers, [`Error::Data`] for prompts or labels that do
-    /// not fit the classes.
+    /// [`Error::Usage`] for settings that make no sense or none for these towers, [`Error::Data`] for prompts, shots or labels
+    /// that do not fit the classes or the towers.
     pub fn start(config: TuningConfig, learning: Learning<'_, B>, seed: u64) -> Result<Self> {
         let Learning { clip, shape, prompts, classes, scale, shots } = learning;
         if classes == 0 || prompts.is_empty() || !prompts.len().is_multiple_of(classes) {
             let why = format!("{} prompts for {classes} classes: give each class the same number", prompts.len());
             return Err(Error::Data { place: "prompts".into(), why });
         }
-        crate::train::metrics::check_labels("shots", &shots.labels, shots.features.dims()[0], classes)?;
+        let context = shape.text.context;
+        if let Some(prompt) = prompts.iter().find(|prompt| prompt.len() > context) {
+            let why = format!("one has {} tokens, the text tower takes {context}: shorten it", prompt.len());
+            return Err(Error::Data { place: "prompts".into(), why });
+        }
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::Usage(format!("the logit scale is {scale}: give a positive number (100 is usual)")));
+        }
+        check_width(&shots.features, shape.embedding)?;
+        check_labels("shots", &shots.labels, shots.features.dims()[0], classes)?;
         let adamw = config.optimiser.adamw()?.build();
         let bank = Bank::new(config.breaking.map_or(0, |breaking| breaking.bank));
         let mut random = ChaCha8Rng::seed_from_u64(mix(seed, u64::MAX));
@@ -120,6 +126,8 @@ impl<B: ClipBackend> Training<B> {
             done: 0,
             seed,
             towers,
+            width: shape.embedding,
+            size: shape.vision.image(),
             prompts,
             classes,
             scale,
@@ -158,7 +166,8 @@ impl<B: ClipBackend> Training<B> {
     /// Does the next step with its pictures.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the loss is not finite or the device fails, [`Error::Data`] for labels that do not fit.
+    /// [`Error::Failed`] when the loss is not finite or the device fails, [`Error::Data`] for pictures or labels
+    /// that do not fit.
     pub async fn step(&mut self, batch: Batch<B>) -> Result<Step> {
         let steps = self.config().steps;
         let (loss, gradients) = self.gradients(batch, true)?;
@@ -189,10 +198,9 @@ impl<B: ClipBackend> Training<B> {
     /// `remember` puts the breaking images' features into the bank.
     ///
     /// # Errors
-    /// [`Error::Data`] for labels that do not fit.
+    /// [`Error::Data`] for pictures or labels that do not fit.
     pub fn gradients(&mut self, batch: Batch<B>, remember: bool) -> Result<(Tensor<B, 1>, Gradients<B>)> {
-        let Batch { pixels, labels, breaking } = batch;
-        crate::train::metrics::check_labels("the batch", &labels, pixels.dims()[0], self.classes)?;
+        let (inputs, labels) = batch.inputs(self.config().breaking.is_some(), self.size, self.classes)?;
         let step = mix(self.seed, self.done as u64);
         let blocks = self.config().checkpoint_blocks;
         let parts = self.config().accumulate;
@@ -207,14 +215,13 @@ impl<B: ClipBackend> Training<B> {
         };
 
         // The batch, then the two views, each in parts; a part's number decides its dropout.
-        let inputs: Vec<Tensor<B, 4>> = std::iter::once(pixels).chain(breaking.into_iter().flatten()).collect();
         let mut number = 0;
         let mut images = Vec::new();
         let mut passes: Vec<Vec<(Input<'_, B>, u64, Option<Pass<'_, B>>)>> = Vec::new();
         for pixels in inputs {
             let mut features = Vec::new();
             let mut of_input = Vec::new();
-            for pixels in split(pixels, parts) {
+            for pixels in split(&pixels, parts) {
                 number += 1;
                 let (input, key) = (Input::Pixels(pixels), mix(step, number));
                 // Of several parts only one is ever recorded at a time.
@@ -233,7 +240,8 @@ impl<B: ClipBackend> Training<B> {
 
         let found = self.loss(&text_features, &images, &labels);
         let mut sums: Gradients<B> = self.tuning.values().iter().map(|_| None).collect();
-        for (passes, gradient) in passes.into_iter().zip(found.images) {
+        let trains = self.tuning.trains(Tower::Vision);
+        for (passes, gradient) in passes.into_iter().zip(found.images).filter(|_| trains) {
             let mut row = 0;
             for (input, key, pass) in passes {
                 let pass = pass.unwrap_or_else(|| self.towers.run(&self.tuning, input, key, blocks));
@@ -262,7 +270,8 @@ impl<B: ClipBackend> Training<B> {
             self.meta.clone().map(Parameters::into_vec).unwrap_or_default().iter().map(tracked).collect();
         let mut classifier = class_weights(text.clone(), self.classes);
         if let Some(config) = self.config().meta {
-            let random = ChaCha8Rng::seed_from_u64(mix(self.seed, !(self.done as u64)));
+            // No part of the step has this number.
+            let random = ChaCha8Rng::seed_from_u64(mix(mix(self.seed, self.done as u64), u64::MAX));
             let mut dropout = Dropout::new(config.dropout, random);
             classifier = self.support.tracked().classifier(&classifier, &Parameters::from_slice(&meta), &mut dropout);
         }
@@ -309,11 +318,4 @@ impl<B: ClipBackend> Training<B> {
 fn class_weights<B: burn::tensor::backend::Backend>(text: Tensor<B, 2>, classes: usize) -> Tensor<B, 2> {
     let [prompts, width] = text.dims();
     normalize(text.reshape([classes, prompts / classes, width]).mean_dim(1).reshape([classes, width]))
-}
-
-/// A batch in `parts` parts of nearly equal size, none of them empty.
-fn split<B: ClipBackend>(pixels: Tensor<B, 4>, parts: usize) -> Vec<Tensor<B, 4>> {
-    let rows = pixels.dims()[0];
-    let size = rows.div_ceil(parts);
-    (0..rows).step_by(size.max(1)).map(|row| pixels.clone().narrow(0, row, size.min(rows - row))).collect()
 }
