@@ -14,7 +14,7 @@ fn records_are_tensorboards_own_to_the_byte() {
     let long = format!("tag/{}", "long".repeat(50));
     let records = [
         version(1_700_000_000.0),
-        scalars(1_700_000_000.25, 1, &[("train/loss", 2.302585), ("train/learning_rate", 1e-3)]),
+        scalars(1_700_000_000.25, 1, &[("train/loss", 2.7), ("train/learning_rate", 1e-3)]),
         scalars(1_700_000_001.5, 300, &[("train/loss", 1e-9), ("train/learning_rate", 0.0)]),
         scalars(1_700_000_002.0, 0, &[("test/top1", 0.8125)]),
         scalars(1_700_000_003.0, 1 << 40, &[(&long, -1.5)]),

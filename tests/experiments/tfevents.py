@@ -16,7 +16,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 # As in tensorboard.rs.
 EVENTS = [
-    (1700000000.25, 1, [("train/loss", 2.302585), ("train/learning_rate", 1e-3)]),
+    (1700000000.25, 1, [("train/loss", 2.7), ("train/learning_rate", 1e-3)]),
     (1700000001.5, 300, [("train/loss", 1e-9), ("train/learning_rate", 0.0)]),
     (1700000002.0, 0, [("test/top1", 0.8125)]),
     (1700000003.0, 1 << 40, [("tag/" + "long" * 50, -1.5)]),

@@ -1,7 +1,7 @@
 //! The cells of a sweep: every combination, with its plan and the folder that its run fills.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     path::{Path, PathBuf},
 };
 
@@ -73,10 +73,10 @@ impl SweepPlan {
                 }
             }
         }
-        let mut seen = HashMap::new();
+        let mut seen = HashSet::new();
         for cell in &cells {
             // Some file systems do not tell small letters from large ones.
-            if seen.insert(cell.name.to_lowercase(), ()).is_some() {
+            if !seen.insert(cell.name.to_lowercase()) {
                 let why = "remove what is listed twice, or give one of the two a label";
                 return Err(Error::Usage(format!("two cells of the sweep have the folder {}: {why}", cell.name)));
             }

@@ -124,12 +124,11 @@ fn block(value: &Value, depth: usize, out: &mut String) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
-                match is_nested(value) {
-                    true => {
-                        let _ = writeln!(out, "{indent}{key}:");
-                        block(value, depth + 1, out);
-                    }
-                    false => drop(writeln!(out, "{indent}{key}: {value}")),
+                if is_nested(value) {
+                    let _ = writeln!(out, "{indent}{key}:");
+                    block(value, depth + 1, out);
+                } else {
+                    let _ = writeln!(out, "{indent}{key}: {value}");
                 }
             }
         }

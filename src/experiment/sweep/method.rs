@@ -1,6 +1,7 @@
 //! A method of a sweep: a name, or a name with changes to the method's default settings.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use crate::{
@@ -147,7 +148,6 @@ fn label_of(name: &str, changes: &Table) -> String {
     if label.len() <= LONGEST {
         return label;
     }
-    use sha2::{Digest, Sha256};
     format!("{name},{}", &hex(&Sha256::digest(&label))[..12])
 }
 
