@@ -22,6 +22,7 @@ use crate::{
         execute::Executor,
         plan::{LogitScale, Plan, templates},
         result::RunResult,
+        run, tensorboard,
     },
     platform::native,
 };
@@ -79,6 +80,9 @@ pub struct Train {
     /// Train on the first half of the classes, then apply unchanged to the other half.
     #[arg(long)]
     base_to_novel: bool,
+    /// Also write the losses and the results for TensorBoard into the run's folder.
+    #[arg(long)]
+    tensorboard: bool,
     /// Do not keep computed features.
     #[arg(long)]
     no_cache: bool,
@@ -102,10 +106,10 @@ struct Project {
     save_path: Option<PathBuf>,
     #[arg(long, hide = true, requires = "save_path")]
     filename: Option<String>,
-    /// An adapter to start from, or with --eval_only to test: its file, or the folder of its run.
+    /// An adapter to start from, or with `--eval_only` to test: its file, or the folder of its run.
     #[arg(long = "load-ckpt", visible_alias = "load_ckpt")]
     load_ckpt: Option<PathBuf>,
-    /// Only test the adapter of --load_ckpt.
+    /// Only test the adapter of `--load_ckpt`.
     #[arg(long = "eval-only", visible_alias = "eval_only")]
     eval_only: bool,
 }
@@ -246,7 +250,18 @@ impl Task for Train {
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let result = Executor::<B>::new(device, cache).execute(plan, &out, &mut progress)?;
+        let mut executor = Executor::<B>::new(device, cache);
+        if !self.tensorboard {
+            return Ok((executor.execute(plan, &out, &mut progress)?, out));
+        }
+        run::check_folder(&out, &executor.resolve(plan.clone())?)?;
+        let mut writer = tensorboard::Writer::create(&out)?;
+        let mut both = |event: &Event| {
+            progress.observe(event);
+            writer.observe(event);
+        };
+        let result = executor.execute(plan, &out, &mut both)?;
+        writer.finish(&result)?;
         Ok((result, out))
     }
 }

@@ -37,7 +37,8 @@ impl<'a> Journal<'a> {
 
     /// The text of `events.jsonl`.
     pub fn text(&self) -> String {
-        self.earlier.iter().chain(&self.lines).map(|line| format!("{line}\n")).collect()
+        let lines: Vec<&str> = self.earlier.iter().chain(&self.lines).map(String::as_str).collect();
+        lines.join("\n") + "\n"
     }
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use burn::tensor::Tensor;
+
 use super::{Event, Observer, augmented, features::ImageSource, pictures::Pictures};
 use crate::{
     Error, Result,
@@ -116,10 +118,9 @@ pub fn train<B: ClipBackend>(
         let mut views = Vec::new();
         if !breaking.is_empty() {
             let drawn = pairs.batch(step);
-            for view in 0..2 {
-                let names: Vec<&str> = drawn.iter().map(|&index| breaking[index][view].as_str()).collect();
-                views.push(pictures.batch(&names, step, 1 + view)?);
-            }
+            let [first, second]: [Vec<&str>; 2] =
+                [0, 1].map(|view| drawn.iter().map(|&index| breaking[index][view].as_str()).collect());
+            views.extend([pictures.batch(&first, step, 1)?, pictures.batch(&second, step, 2)?]);
         }
         Ok::<_, Error>((pictures.batch(&names, step, 0)?, labels, views))
     };
@@ -172,7 +173,7 @@ fn start_from<B: ClipBackend>(path: &Path, backbone: &Backbone<B>, training: &mu
     file.info.check_backbone(&label, &backbone.name, &backbone.sha256)?;
     let learnt = file.load(&backbone.clip, &backbone.config)?;
     let tuning = learnt.tuning.filter(|tuning| {
-        let shapes = |tuning: &Tuning<B>| tuning.values().iter().map(|value| value.dims()).collect::<Vec<_>>();
+        let shapes = |tuning: &Tuning<B>| tuning.values().iter().map(Tensor::dims).collect::<Vec<_>>();
         tuning.names() == training.tuning().names() && shapes(tuning) == shapes(training.tuning())
     });
     let Some(tuning) = tuning else {

@@ -69,6 +69,7 @@ impl<B: ClipBackend> Backbone<B> {
     }
 
     /// The same model with `tuning` merged into its towers.
+    #[must_use]
     pub fn tuned(&self, tuning: &Tuning<B>) -> Self {
         Self { clip: tuning.merged(&self.clip), ..self.clone() }
     }

@@ -1,7 +1,7 @@
 //! The breaking loss: two views of an image that no longer shows its class are told from all other such images.
 //!
 //! `CE(100 · f² · [f¹; bank]ᵀ, arange(B))` for features f¹, f² of unit length, `[B, D]`, where the bank holds the f¹ of earlier
-//! batches: a contrast as in MoCo (He and others, "Momentum contrast for unsupervised visual representation learning", 2020,
+//! batches: a contrast as in momentum contrast (He and others, "Momentum contrast for unsupervised visual representation learning", 2020,
 //! equation 1) without its second encoder. Breaking images never carry a label.
 
 use std::collections::VecDeque;

@@ -79,6 +79,9 @@ pub struct Training<B: ClipBackend> {
     adamw: AdamW,
 }
 
+/// A part of a step's pictures, the key of its dropout, and its run where that is recorded already.
+type Part<'a, B> = (Input<'a, B>, u64, Option<Pass<'a, B>>);
+
 /// Gradients of the loss by everything that went into it.
 struct LossGradients<B: ClipBackend> {
     loss: Tensor<B, 1>,
@@ -217,7 +220,7 @@ impl<B: ClipBackend> Training<B> {
         // The batch, then the two views, each in parts; a part's number decides its dropout.
         let mut number = 0;
         let mut images = Vec::new();
-        let mut passes: Vec<Vec<(Input<'_, B>, u64, Option<Pass<'_, B>>)>> = Vec::new();
+        let mut passes: Vec<Vec<Part<'_, B>>> = Vec::new();
         for pixels in inputs {
             let mut features = Vec::new();
             let mut of_input = Vec::new();
