@@ -100,8 +100,8 @@ impl Task for Convert {
 
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Written> {
         match self.to {
-            Format::Peft => self.to_peft::<B>(device),
-            Format::Lowshot => self.to_lowshot::<B>(device),
+            Format::Peft => self.into_peft::<B>(device),
+            Format::Lowshot => self.into_lowshot::<B>(device),
             Format::SafetensorsHf => {
                 let advice = "use --to peft, and merge_and_unload() in PEFT";
                 Err(Error::Usage(format!("--to safetensors-hf: merged weights are not written yet; {advice}")))
@@ -111,7 +111,7 @@ impl Task for Convert {
 }
 
 impl Convert {
-    fn to_peft<B: ClipBackend>(self, device: &B::Device) -> Result<Written> {
+    fn into_peft<B: ClipBackend>(self, device: &B::Device) -> Result<Written> {
         let path = adapter_file(&self.file);
         let label = path.display().to_string();
         let file = open_adapter(&self.file)?;
@@ -132,7 +132,7 @@ impl Convert {
         Ok(Written { out, tensors: matrices.len() - left_out, left_out })
     }
 
-    fn to_lowshot<B: ClipBackend>(self, device: &B::Device) -> Result<Written> {
+    fn into_lowshot<B: ClipBackend>(self, device: &B::Device) -> Result<Written> {
         let (label, imported) = open_peft(&self.file)?;
         let wrong = |why: String| Error::Adapter { file: label.clone(), why };
         templates::check(&self.template).map_err(Error::Usage)?;

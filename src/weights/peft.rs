@@ -190,8 +190,7 @@ pub fn export(label: &str, matrices: &Matrices, low_rank: Option<LowRank>, base:
 /// [`Error::Adapter`] for another method than plain LoRA, for a setting that changes what LoRA computes, and for tensors that are
 /// not of a CLIP's attention, each named; [`Error::Weights`] for tensors that cannot be read.
 pub fn import(label: &str, config: &[u8], weights: &TensorFile) -> Result<Imported> {
-    let (low_rank, all_biases, base) =
-        settings(config).map_err(|why| Error::Adapter { file: label.into(), why: format!("{why}") })?;
+    let (low_rank, all_biases, base) = settings(config).map_err(|why| Error::Adapter { file: label.into(), why })?;
     let wrong = |why: String| Error::Adapter { file: weights.label().into(), why };
     let mut matrices = Matrices::new();
     let mut modules = BTreeSet::new();
@@ -242,6 +241,25 @@ pub fn import(label: &str, config: &[u8], weights: &TensorFile) -> Result<Import
     Ok(Imported { low_rank: (!stands_in).then_some(low_rank), matrices, base })
 }
 
+/// Settings that change what is computed, or what the base model is; whatever else adds tensors is told by their names.
+const REFUSED: [&str; 15] = [
+    "fan_in_fan_out",
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "lora_bias",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+];
+
 /// Rank and α, whether biases are stored, and the base model, from `adapter_config.json`; what is wrong otherwise.
 fn settings(bytes: &[u8]) -> Result<(LowRank, bool, String), String> {
     let config: Map<String, Value> = serde_json::from_slice(bytes)
@@ -251,24 +269,6 @@ fn settings(bytes: &[u8]) -> Result<(LowRank, bool, String), String> {
     if kind != "LORA" {
         return Err(format!("its peft_type is {kind}; only LORA can be read"));
     }
-    // Settings that change what is computed, or what the base model is; whatever else adds tensors is told by their names.
-    const REFUSED: [&str; 15] = [
-        "fan_in_fan_out",
-        "use_dora",
-        "use_qalora",
-        "use_bdlora",
-        "lora_bias",
-        "modules_to_save",
-        "rank_pattern",
-        "alpha_pattern",
-        "layer_replication",
-        "target_parameters",
-        "trainable_token_indices",
-        "alora_invocation_tokens",
-        "arrow_config",
-        "kasa_config",
-        "monteclora_config",
-    ];
     if let Some(key) = REFUSED.into_iter().find(|key| is_set(get(key))) {
         return Err(format!("its {key} is {}; only plain LoRA can be read", get(key)));
     }
