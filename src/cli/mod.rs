@@ -11,6 +11,7 @@ mod eval;
 mod models;
 mod picture;
 mod progress;
+mod report;
 mod table;
 mod train;
 mod tuning;
@@ -36,6 +37,7 @@ enum Command {
     Embed(embed::Embed),
     Train(Box<train::Train>),
     Eval(eval::Eval),
+    Report(report::Report),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -53,6 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
