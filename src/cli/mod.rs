@@ -12,6 +12,7 @@ mod eval;
 mod models;
 mod picture;
 mod progress;
+mod report;
 mod sweep;
 mod table;
 mod train;
@@ -39,6 +40,7 @@ enum Command {
     Embed(embed::Embed),
     Train(Box<train::Train>),
     Eval(eval::Eval),
+    Report(report::Report),
     Sweep(sweep::Sweep),
     Models(models::Models),
     Doctor(doctor::Doctor),
@@ -58,6 +60,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -7,6 +7,7 @@ pub mod features;
 pub mod journal;
 pub mod pictures;
 pub mod plan;
+pub mod report;
 pub mod result;
 pub mod run;
 pub mod sweep;
