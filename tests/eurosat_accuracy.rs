@@ -18,13 +18,20 @@ use serde_json::Value;
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 /// How far below the reference's mean over the seeds a method may be, and how far above, in fractions.
-const BANDS: [(&str, f64, f64); 5] = [
+const BANDS: [(&str, f64, f64); 8] = [
     ("zero-shot", 0.001, 0.001),
     ("tip", 0.01, 0.01),
     ("tip-f", 0.015, 1.0),
     ("meta", 0.015, 1.0),
     ("linear-probe", 0.015, 1.0),
+    ("lora", 0.015, 1.0),
+    ("bitfit", 0.015, 1.0),
+    ("lora+bitfit", 0.015, 1.0),
 ];
+
+/// The reference's recipe for what trains through the towers.
+const THROUGH_TOWERS: [&str; 10] =
+    ["--lr", "2e-3", "--iters", "200", "--batch-size", "32", "--draw", "replacement", "--augment", "none"];
 
 /// The unpacked data set, unpacking it into `folder` where only the archive is there.
 fn eurosat(data: &Path, folder: &Path) -> Option<PathBuf> {
@@ -43,6 +50,7 @@ fn top1(root: &Path, data: &Path, folder: &Path, method: &str, seed: u64) -> f64
         .arg(root)
         .arg("--fewshot")
         .arg(data.join(format!("eurosat/fewshot/shots_16-seed_{seed}.json")))
+        .args(if method.contains("lora") || method.contains("bitfit") { &THROUGH_TOWERS[..] } else { &[] })
         .args(["--seed", &seed.to_string(), "--out"])
         .arg(&run)
         .env("LOWSHOT_CACHE", folder.join("cache"))
