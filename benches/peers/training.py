@@ -1,18 +1,17 @@
 """A LoRA step on ViT-B/16 on the CPU: lowshot and PyTorch with PEFT taking turns in one run.
 
     cargo bench --bench training --no-run
-    python benches/peers/training.py [--rounds N] [--steps N] [--batch N] [--bench FILE]
+    python benches/peers/training.py [--rounds N] [--variant NAME] [--bench FILE]
 
 Needs torch, transformers and peft. Weights are random and the architecture is CLIP's: ViT-B/16 (12 layers, width 768, 197 tokens of
 224 px pictures) and its text tower (12 layers, width 512), 32-bit floats. A step is what training does: the pictures and the prompts
 of ten classes through both towers, cross entropy, gradients of LoRA (rank 2 on q, k, v of both encoders, dropout .25), AdamW.
-PEFT's prompts are padded to the longest of them, not to 77 tokens, and attention is PyTorch's fused one: PyTorch as one would tune it.
+Both have the same prompts of eight ids, not padded to 77, and PyTorch its fused attention: PyTorch as one would tune it.
 
 In each round each contestant runs in a process of its own, for each number of threads, in an order that changes from round to
 round. The process warms up, then times its steps; what is shown is the median over rounds of the median step. Memory is the
 process's largest resident size, as the system counts it, the loading of weights included. Ratios are lowshot's over PyTorch's: below 1
-is less time, or less memory. The benchmark must know `--json`: a line `{"threads":2,"batch":8,"step_s":1.5,"peak_rss_mib":1500}` for each
-configuration, of which `--threads N --batch N --steps N` ask for one.
+is less time, or less memory. `--variant` chooses one of the benchmark's own (plain, checkpoint-blocks, ...).
 """
 
 import argparse
@@ -26,10 +25,11 @@ import sys
 import time
 
 THREADS = (1, 2)
-WARM_UP, CLASSES, PROMPT = 1, 10, 12  # PROMPT: ids of the longest prompt, start and end included
+# As in benches/training.rs; PROMPT counts ids, start and end included.
+BATCH, WARM_UP, STEPS, CLASSES, PROMPT = 8, 1, 5, 10, 8
 
 
-def peer(threads, batch, steps):
+def peer(threads):
     """PyTorch and PEFT: prints the same line as the benchmark."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -50,7 +50,7 @@ def peer(threads, batch, steps):
     trained = [value for value in wrapped.parameters() if value.requires_grad]
     assert sum(value.numel() for value in trained) == 184_320
     optimiser = torch.optim.AdamW(trained, lr=2e-4, weight_decay=1e-2)
-    pixels, labels = torch.randn(batch, 3, 224, 224), torch.arange(batch) % CLASSES
+    pixels, labels = torch.randn(BATCH, 3, 224, 224), torch.arange(BATCH) % CLASSES
     ids = torch.randint(1000, 40000, (CLASSES, PROMPT))
     ids[:, 0], ids[:, -1] = 49406, 49407
     unit = lambda x: torch.nn.functional.normalize(x, dim=-1)
@@ -65,12 +65,12 @@ def peer(threads, batch, steps):
         return loss.item()
 
     times = []
-    for _ in range(WARM_UP + steps):
+    for _ in range(WARM_UP + STEPS):
         began = time.perf_counter()
         step()
         times.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"threads": threads, "batch": batch, "step_s": statistics.median(times[WARM_UP:]), "peak_rss_mib": peak}))
+    print(json.dumps({"threads": threads, "batch": BATCH, "step_s": statistics.median(times[WARM_UP:]), "peak_rss_mib": peak}))
 
 
 def built_bench():
@@ -90,7 +90,9 @@ def run(name, command, threads):
     if os.waitstatus_to_exitcode(status) != 0:
         sys.exit(f"{name} failed; run it by itself to see why: {' '.join(command)}")
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    line = next(line for line in lines if line["threads"] == threads)
+    if [(line["threads"], line["batch"]) for line in lines] != [(threads, BATCH)]:
+        sys.exit(f"{name} measured something else: {output[-500:]}")
+    line = lines[0]
     return line["step_s"], usage.ru_maxrss / 1024
 
 
@@ -101,31 +103,29 @@ def spread(values, digits):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--variant", default="plain", help="of the benchmark (default: plain)")
     parser.add_argument("--bench", help="the built benchmark (default: cargo builds it)")
     parser.add_argument("--only", choices=("lowshot", "torch"), help="one of the two, without ratios")
     parser.add_argument("--peer", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peer:
-        return peer(arguments.peer, arguments.batch, arguments.steps)
+        return peer(arguments.peer)
 
     commands = {}
     if arguments.only != "torch":
         bench = arguments.bench or built_bench()
-        commands["lowshot"] = lambda threads: [bench, "--json", "--threads", str(threads)]
+        commands["lowshot"] = lambda threads: [bench, "--child", "--json", "--threads", str(threads), "--only", arguments.variant]
     if arguments.only != "lowshot":
         commands["torch"] = lambda threads: [sys.executable, __file__, "--peer", str(threads)]
-    size = ["--batch", str(arguments.batch), "--steps", str(arguments.steps)]
     names, load = list(commands), os.getloadavg()[0]
     found = {(name, threads): [] for name in names for threads in THREADS}
     for turn in range(arguments.rounds):
         for threads in THREADS:
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                found[name, threads].append(run(name, commands[name](threads) + size, threads))
+                found[name, threads].append(run(name, commands[name](threads), threads))
 
-    print(f"{arguments.rounds} rounds of {arguments.steps} steps on {os.cpu_count()} cores, load {load:.1f} before, {os.getloadavg()[0]:.1f} after")
-    print(f"batch {arguments.batch}; median (least … most) over rounds\n")
+    print(f"{arguments.rounds} rounds of {STEPS} steps on {os.cpu_count()} cores, load {load:.1f} before, {os.getloadavg()[0]:.1f} after")
+    print(f"batch {BATCH}; median (least … most) over rounds\n")
     print("| threads | what | " + " | ".join(names) + " | lowshot / torch |")
     print("|---" * (len(names) + 3) + "|")
     for threads in THREADS:
