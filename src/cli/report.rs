@@ -110,10 +110,10 @@ fn print(benchmark: &Benchmark) {
         .comparisons
         .iter()
         .map(|comparison| {
-            let optional = |value: Option<f64>| value.map_or_else(|| "–".into(), |p| format!("{p:.4}"));
+            let optional = |value: Option<f64>| value.map_or_else(|| "–".into(), p_value);
             let interval = comparison.ci95.map_or_else(
                 || "–".into(),
-                |[low, high]| format!("{:+.1} – {:+.1}", low.max(-1.0) * 100.0, high.min(1.0) * 100.0),
+                |[low, high]| format!("{:+.1} to {:+.1}", low.max(-1.0) * 100.0, high.min(1.0) * 100.0),
             );
             vec![
                 tables::shots_name(comparison.shots),
@@ -131,6 +131,11 @@ fn print(benchmark: &Benchmark) {
         table::rows(&header, &rows, &[0, 2, 3, 4, 5, 6]);
         table::line("");
     }
+}
+
+/// A p-value to four decimals; smaller ones as a bound.
+fn p_value(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
 }
 
 fn row(group: &Group) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Experiments: sweeps over many runs, by one process, several, and a scheduler.
+//! Experiments: sweeps over many runs, by one process, several, and a scheduler; and what many runs say together.
 
 #![cfg(feature = "native")]
 // The helpers stand outside of test functions, where the lints do not know that they are tests.
@@ -11,6 +11,7 @@ mod expansion;
 mod failures;
 mod interrupted;
 mod processes;
+mod report;
 mod shards;
 mod slurm;
 mod submit;

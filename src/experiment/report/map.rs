@@ -15,7 +15,7 @@ pub const MOST: usize = 1000;
 pub struct FeatureMap {
     /// Indices into the predictions of the runs that are shown.
     pub images: Vec<usize>,
-    /// Where each is, in 0..1 by 0..1.
+    /// Where each is: both axes start at 0, and the longer one ends at 1.
     pub places: Vec<Point>,
 }
 
@@ -32,13 +32,13 @@ impl FeatureMap {
         let ranges = [range(0), range(1)];
         // One scale for both axes: distances mean the same in every direction.
         let span = ranges.iter().map(|(low, high)| high - low).fold(f64::MIN_POSITIVE, f64::max);
-        let place = |point: &Point| {
-            [0, 1].map(|axis| {
-                let (low, high) = ranges[axis];
-                0.5 + (point[axis] - f64::midpoint(low, high)) / span
-            })
-        };
+        let place = |point: &Point| [0, 1].map(|axis| (point[axis] - ranges[axis].0) / span);
         Self { images, places: points.iter().map(place).collect() }
+    }
+
+    /// Width and height that hold all places.
+    pub fn extent(&self) -> [f64; 2] {
+        [0, 1].map(|axis| self.places.iter().map(|place| place[axis]).fold(0.0, f64::max))
     }
 }
 

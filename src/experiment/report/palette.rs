@@ -1,13 +1,16 @@
 //! One colour and one mark for each method, the same in every figure; and for each class on the map.
 //!
-//! The hues are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart, darkened or lightened
-//! for the page's background; marks differ too, so that nothing hangs on colour alone. The colours themselves are in the
-//! style sheet, because they depend on the reader's theme.
+//! The methods' hues are those of Okabe & Ito (2008), the classes' those of Tol's "muted" scheme (2021) and three more, all
+//! darkened or lightened for the page's background; people with any kind of colour blindness tell them apart. Marks differ too,
+//! so that nothing hangs on colour alone. The colours themselves are in the style sheet, because they depend on the reader's
+//! theme.
 
 use super::benchmark::is_zero_shot;
 
-/// Colours of methods apart from zero-shot's grey, and of classes.
+/// Colours of methods apart from zero-shot's grey.
 const COLOURS: usize = 8;
+/// Colours of classes.
+const CLASS_COLOURS: usize = 12;
 const MARKS: usize = 6;
 
 /// The methods of a report.
@@ -34,7 +37,7 @@ impl Palette<'_> {
 
 /// The CSS class and the mark of a class on the map.
 pub fn of_class(class: usize) -> (String, usize) {
-    (format!("k{}", class % COLOURS), (class / COLOURS + class) % MARKS)
+    (format!("k{}", class % CLASS_COLOURS), (class / CLASS_COLOURS + class) % MARKS)
 }
 
 /// The path of a mark: circle, square, diamond, triangles up and down, cross; all of about the same area.

@@ -242,7 +242,10 @@ pub fn reach<'a>(comparisons: impl Iterator<Item = &'a super::comparison::Compar
         // Two seeds give intervals of any width, which would make all others invisible.
         comparison.mean.abs().max(ends.min(3.0 * comparison.mean.abs() + 0.05))
     };
-    comparisons.map(far).fold(0.01, f64::max)
+    let far = comparisons.map(far).fold(0.01, f64::max).min(1.0);
+    // A round number of points, as it stands in the table's head.
+    let step = if far > 0.1 { 0.05 } else { 0.01 };
+    (far / step - 1e-9).ceil() * step
 }
 
 fn horizontal_grid(svg: &mut String, axis: &Axis, y: &impl Fn(f64) -> f64, (left, right): (f64, f64)) {

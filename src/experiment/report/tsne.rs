@@ -71,7 +71,12 @@ fn neighbourhood(distances: &[f64], own: usize, entropy: f64) -> Vec<f64> {
     // Distances relative to the nearest keep the sum from vanishing.
     let others = || distances.iter().enumerate().filter(|(other, _)| *other != own).map(|(_, distance)| *distance);
     let nearest = others().fold(f64::INFINITY, f64::min);
-    let scale = (others().sum::<f64>() / (distances.len() - 1) as f64 - nearest).max(f64::MIN_POSITIVE);
+    let scale = others().sum::<f64>() / (distances.len() - 1) as f64 - nearest;
+    if scale <= 0.0 {
+        // All are equally far, and no width makes some of them nearer.
+        let equal = 1.0 / (distances.len() - 1) as f64;
+        return (0..distances.len()).map(|other| if other == own { 0.0 } else { equal }).collect();
+    }
     let (mut low, mut high, mut precision) = (0.0, f64::INFINITY, 1.0 / scale);
     let mut probabilities = vec![0.0; distances.len()];
     for _ in 0..STEPS {

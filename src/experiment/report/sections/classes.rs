@@ -36,7 +36,7 @@ pub fn classes(context: Context<'_>) -> String {
     format!(
         "<div class=scroll tabindex=0><table class=heat><thead><tr><th scope=col>Class</th><th scope=col class=n>Images</th>{head}\
          </tr></thead><tbody>{rows}</tbody><tfoot><tr><th scope=row>Mean of classes</th><td></td>{macros}</tr></tfoot></table></div>\
-         <p class=caption>Percentage of each class’s test images that is classified rightly{shots}, mean over seeds; the darker, the \
+         <p class=caption>Percentage of each class’s test images that is classified rightly{shots}, mean over seeds; the stronger the colour, the \
          better. The best method of each class is bold.</p>"
     )
 }

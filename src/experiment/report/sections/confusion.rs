@@ -56,7 +56,7 @@ fn pooled(context: Context<'_>, group: &Group, classes: usize) -> Vec<Vec<usize>
 }
 
 fn matrix(classes: &[&str], counts: &[Vec<usize>], method: &str) -> String {
-    const LABELS: f64 = 128.0;
+    const LABELS: f64 = 140.0;
     let n = classes.len();
     let cell = match n {
         0..=12 => 31.0,

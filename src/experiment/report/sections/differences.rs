@@ -7,7 +7,7 @@ use crate::{
     data::Shots,
     experiment::report::{
         comparison::Comparison,
-        html::{p_value, percent, points, thousands},
+        html::{p_value, points, thousands},
         plots,
         statistics::mean,
     },
@@ -67,10 +67,10 @@ fn table(context: Context<'_>, shots: Option<Shots>) -> String {
     let title = shots.map_or_else(String::new, |shots| format!("<caption>{shots} shots</caption>"));
     format!(
         "<div class=scroll tabindex=0><table class=pairs>{title}<thead><tr><th colspan=3 scope=col>Methods</th>\
-         <th scope=col class=n>Points</th><th scope=col class=\"n plotted\">−{reach} to +{reach}</th>\
+         <th scope=col class=n>Points</th><th scope=col class=\"n plotted\">−{reach:.0} to +{reach:.0}</th>\
          <th scope=col class=n>95 % interval</th><th scope=col class=n>Paired t, p</th><th scope=col class=n>Mended</th>\
          <th scope=col class=n>Spoilt</th><th scope=col class=n>McNemar, p</th></tr></thead><tbody>{rows}</tbody></table></div>",
-        reach = percent(reach)
+        reach = reach * 100.0
     )
 }
 

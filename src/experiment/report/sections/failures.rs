@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{Context, headline::method_name};
 use crate::experiment::report::{
     failures::Exchange,
-    html::{count, escape, percent, shortened, thousands},
+    html::{count, escape, shortened, thousands},
+    plots,
     runs::Prediction,
     statistics::mean,
 };
@@ -18,8 +19,10 @@ pub fn mistakes(context: Context<'_>) -> String {
         let Some(run) = context.detailed(index) else { continue };
         let wrong = run.predictions.iter().filter(|line| !line.is_right()).count();
         let of = thousands(run.predictions.len());
-        let tiles: String =
-            detail.mistakes[index].iter().map(|&image| tile(context, &run.predictions[image], None)).collect();
+        let tiles: String = detail.mistakes[index]
+            .iter()
+            .map(|&image| tile(context, (&run.predictions[image], method), None))
+            .collect();
         let row = if tiles.is_empty() { "<p>None.</p>".into() } else { format!("<div class=tiles>{tiles}</div>") };
         let _ = write!(
             html,
@@ -50,7 +53,9 @@ pub fn exchanges(context: Context<'_>) -> String {
     }
     let _ = write!(
         html,
-        "<p class=caption>The pictures are those of which the second method was surest ({}), at most two of a kind.{}</p>",
+        "<p class=caption>The pictures, and the counts above them, are of one run each ({}); shown are those of which the better method \
+         was surest, at most two of a kind. Below each picture: what each method said, \
+         <span class=right>right</span> or <span class=wrong>wrong</span>, with its softmax probability.{}</p>",
         context.which(),
         absent(context)
     );
@@ -113,7 +118,9 @@ fn pictures(context: Context<'_>, exchange: &Exchange) -> String {
     };
     let name = |index: usize| method_name(&detail.runs[index].0, context);
     let row = |images: &[usize]| -> String {
-        let tile = |&image: &usize| tile(context, &second.predictions[image], Some(&first.predictions[image]));
+        let [a, b] = [exchange.first, exchange.second].map(|index| detail.runs[index].0.as_str());
+        let tile =
+            |&image: &usize| tile(context, (&second.predictions[image], b), Some((&first.predictions[image], a)));
         images.iter().map(tile).collect()
     };
     let mut html = String::new();
@@ -138,25 +145,28 @@ fn pictures(context: Context<'_>, exchange: &Exchange) -> String {
 }
 
 /// A picture with what was said of it, and before it what another method said.
-fn tile(context: Context<'_>, line: &Prediction, before: Option<&Prediction>) -> String {
+fn tile(context: Context<'_>, line: (&Prediction, &str), before: Option<(&Prediction, &str)>) -> String {
+    let (line, method) = line;
     let classes = context.classes();
     let path = escape(&line.path);
     let picture = match context.evidence.pictures.get(&line.path) {
         Some(uri) => format!("<img src=\"{uri}\" alt=\"{path}\" title=\"{path}\">"),
         None => format!("<div class=nopicture title=\"{path}\"></div>"),
     };
-    let said = |line: &Prediction| {
+    let said = |line: &Prediction, method: &str| {
         let class = if line.is_right() { "right" } else { "wrong" };
         let name = shortened(classes[line.class], 28);
-        format!("<span class={class}>{name}</span> <small>{} %</small>", percent(line.confidence))
+        // Where two methods speak, their marks say which.
+        let mark = before.map_or_else(String::new, |_| plots::swatch(method, context.palette));
+        format!("{mark}<span class={class}>{name}</span> <small>{:.0} %</small>", line.confidence * 100.0)
     };
     let mut lines = Vec::new();
     // The true class stands there by itself unless one of the two said it.
-    if !line.is_right() && before.is_none_or(|before| !before.is_right()) {
+    if !line.is_right() && before.is_none_or(|(before, _)| !before.is_right()) {
         lines.push(format!("<span class=right>{}</span>", shortened(classes[line.label], 28)));
     }
-    lines.extend(before.map(|before| said(before)));
-    lines.push(said(line));
+    lines.extend(before.map(|(before, method)| said(before, method)));
+    lines.push(said(line, method));
     let lines: String = lines.iter().map(|line| format!("<div>{line}</div>")).collect();
     format!("<figure class=tile>{picture}<figcaption>{lines}</figcaption></figure>")
 }

@@ -68,7 +68,7 @@ pub fn features(context: Context<'_>) -> String {
 }
 
 fn by_class(map: &FeatureMap, run: &Run, classes: &[&str]) -> String {
-    let mut svg = plots::open(SIDE, SIDE, "Map of the test images by class");
+    let mut svg = open(map, SIDE, "Map of the test images by class");
     for (place, &image) in map.places.iter().zip(&map.images) {
         let line = &run.predictions[image];
         let (colour, mark) = palette::of_class(line.label);
@@ -86,7 +86,7 @@ fn by_class(map: &FeatureMap, run: &Run, classes: &[&str]) -> String {
 }
 
 fn mistakes(map: &FeatureMap, run: &Run, classes: &[&str], method: &str) -> String {
-    let mut svg = plots::open(SMALL, SMALL, &format!("Map of the test images with the mistakes of {method}"));
+    let mut svg = open(map, SMALL, &format!("Map of the test images with the mistakes of {method}"));
     let mut right = String::new();
     let mut wrong = String::new();
     for (place, &image) in map.places.iter().zip(&map.images) {
@@ -108,6 +108,12 @@ fn mistakes(map: &FeatureMap, run: &Run, classes: &[&str], method: &str) -> Stri
     }
     let _ = write!(svg, "<path class=rest d=\"{right}\"/>{wrong}</svg>");
     svg
+}
+
+/// A plot whose longer side is `side`.
+fn open(map: &FeatureMap, side: f64, label: &str) -> String {
+    let [width, height] = map.extent().map(|extent| (2.0 * MARGIN + (side - 2.0 * MARGIN) * extent).ceil());
+    plots::open(width, height, label)
 }
 
 fn at(place: &[f64; 2], side: f64) -> (f64, f64) {
