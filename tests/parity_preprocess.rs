@@ -68,7 +68,7 @@ fn boxes_are_as_torchvision_draws_them() {
         let size = [0, 1].map(|i| row[i].as_u64().unwrap() as u32);
         let method = CropFlip { scale: (row[2].as_f64().unwrap(), 1.0), ..CropFlip::TRAINING };
         let name = format!("crop.{index}");
-        let mut numbers = seeded::uniform(&name, 64).map(|number| (f64::from(number) + 1.0) / 2.0);
+        let mut numbers = seeded::uniform(&name, 64).map(|number| f64::from(number).midpoint(1.0));
         let mut taken = 0;
         let view = method.draw(size.into(), &mut || {
             taken += 1;

@@ -71,7 +71,8 @@ fn towers(samples: &str, out: &str) -> Vec<String> {
 }
 
 /// Files that are the same whatever happened on the way.
-const SAME: [&str; 5] = ["predictions.csv", "adapter.safetensors", "checkpoint.safetensors", "plan.toml", "fewshot.json"];
+const SAME: [&str; 5] =
+    ["predictions.csv", "adapter.safetensors", "checkpoint.safetensors", "plan.toml", "fewshot.json"];
 
 /// Kills at random moments: as many as `LOWSHOT_TEST_KILLS` says, a few without it.
 #[test]

@@ -32,6 +32,9 @@ const HEADER: [&str; 20] = [
     "seconds_test",
 ];
 
+/// What is read off a group of runs.
+type Measure = fn(&Group) -> Estimate;
+
 /// A line a group. Fractions are 0..1; what does not exist (the spread of a single run) is empty.
 ///
 /// # Errors
@@ -96,9 +99,9 @@ pub fn latex(report: &Report) -> String {
                 })
                 .collect()
         } else {
-            let measures: [(&str, fn(&Group) -> Estimate); 3] =
+            let measures: [(&str, Measure); 3] =
                 [("Top-1", |group| group.top1), ("Macro", |group| group.macro_accuracy), ("Top-5", |group| group.top5)];
-            let column = |(name, of): (&str, fn(&Group) -> Estimate)| {
+            let column = |(name, of): (&str, Measure)| {
                 let cells = benchmark.methods.iter().map(|method| benchmark.find(shots[0], method).map(of));
                 (name.to_owned(), cells.collect())
             };
