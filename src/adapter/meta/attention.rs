@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::adapter::few_shot::{indices, matrix};
 
-/// What Meta-Adapter learns. As [`Descent`] wants them: all matrices.
+/// What Meta-Adapter learns. As [`crate::train::optimise::Descent`] wants them: all matrices.
 #[derive(Clone, Debug)]
 pub struct Parameters<B: Backend> {
     /// Wq `[D, D]`, applied as `q · Wqᵀ`.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`] | the settings, the recipes with a name |
 //! | [`parameters`] | what is trained: made, put into the towers, merged, stored |
-//! | [`pass`] | one run of a tower that a gradient can be sent back through |
+//! | `pass` | one run of a tower that a gradient can be sent back through |
 //! | [`batch`] | the pictures of a step |
 //! | [`training`] | the steps |
 //! | [`learnt`] | what comes out: changed towers and a head |

@@ -2,7 +2,7 @@
 //!
 //! The towers are generic over [`ClipBackend`]. Every backend gets the portable definition in [`portable`] by one line;
 //! the CPU backend (Flex) has its own in [`cpu`], because Burn's single operations lose a third to a half of a block's time between
-//! the matrix products. A tower that trains is the same tower on `Autodiff<B>` ([`autodiff`]): its frozen matrices are those of `B`,
+//! the matrix products. A tower that trains is the same tower on `Autodiff<B>` (`autodiff`): its frozen matrices are those of `B`,
 //! and each operation's gradient is the `…_backward` of `B`.
 
 mod autodiff;
