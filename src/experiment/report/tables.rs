@@ -32,6 +32,12 @@ const HEADER: [&str; 20] = [
     "seconds_test",
 ];
 
+/// A column's heading and its cell for each method.
+type Column = (String, Vec<Option<Estimate>>);
+
+/// What of a group a column holds.
+type Measure = fn(&Group) -> Estimate;
+
 /// A line a group. Fractions are 0..1; what does not exist (the spread of a single run) is empty.
 ///
 /// # Errors
@@ -87,7 +93,7 @@ pub fn latex(report: &Report) -> String {
         let shots = benchmark.shots();
         let title = format!("{}, {}", latex_escape(&benchmark.dataset), latex_escape(&benchmark.backbone));
         let several = shots.len() > 1;
-        let columns: Vec<(String, Vec<Option<Estimate>>)> = if several {
+        let columns: Vec<Column> = if several {
             shots
                 .iter()
                 .map(|shots| {
@@ -96,9 +102,9 @@ pub fn latex(report: &Report) -> String {
                 })
                 .collect()
         } else {
-            let measures: [(&str, fn(&Group) -> Estimate); 3] =
+            let measures: [(&str, Measure); 3] =
                 [("Top-1", |group| group.top1), ("Macro", |group| group.macro_accuracy), ("Top-5", |group| group.top5)];
-            let column = |(name, of): (&str, fn(&Group) -> Estimate)| {
+            let column = |(name, of): (&str, Measure)| {
                 let cells = benchmark.methods.iter().map(|method| benchmark.find(shots[0], method).map(of));
                 (name.to_owned(), cells.collect())
             };
