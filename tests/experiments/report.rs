@@ -1,4 +1,4 @@
-//! `lowshot report`: its numbers held to SciPy's, its tables and its page to hostile and damaged run folders.
+//! `lowshot report`: its numbers held to `SciPy`, its tables and its page to hostile and damaged run folders.
 
 mod command_line;
 mod damage;

@@ -1,4 +1,4 @@
-//! Where the image tower looked: the last block's class-token attention (in ResNets the pooling's), laid over the picture.
+//! Where the image tower looked: the last block's class-token attention (in a ResNet the pooling's), laid over the picture.
 
 use burn::tensor::Tensor;
 use image::{Rgb, RgbImage, imageops};

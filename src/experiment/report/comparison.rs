@@ -28,7 +28,7 @@ pub struct Comparison {
     pub ci95: Option<[f64; 2]>,
     /// Two-sided p of the paired t-test; nothing for a single seed, or where all differences are equal.
     pub p: Option<f64>,
-    /// McNemar's exact test, of each seed by itself: the same image in two runs is not two images.
+    /// The test of [`mcnemar`], of each seed by itself: the same image in two runs is not two images.
     pub mcnemar: Vec<McNemar>,
 }
 
@@ -46,7 +46,7 @@ pub struct McNemar {
 }
 
 impl Comparison {
-    /// The largest of the seeds' p by McNemar's test: below a level only if each seed's is.
+    /// The largest of the seeds' p by [`mcnemar`]: below a level only if each seed's is.
     pub fn largest_mcnemar_p(&self) -> Option<f64> {
         self.mcnemar.iter().map(|test| test.p).max_by(f64::total_cmp)
     }

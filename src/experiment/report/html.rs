@@ -82,6 +82,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// What `render` makes of each item, one after the other.
+pub fn each<T>(items: impl IntoIterator<Item = T>, render: impl Fn(T) -> String) -> String {
+    items.into_iter().fold(String::new(), |html, item| html + &render(item))
+}
+
 /// "1 run", "2 runs".
 pub fn count(number: usize, one: &str) -> String {
     format!("{} {one}{}", thousands(number), if number == 1 { "" } else { "s" })

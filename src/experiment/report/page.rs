@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     Report,
     evidence::Evidence,
-    html::escape,
+    html::{each, escape},
     palette::Palette,
     sections::{self, Context},
 };
@@ -18,8 +18,7 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 /// The page. `evidence` has an entry a benchmark, in their order. The same report and evidence give the same bytes.
 pub fn page(report: &Report, evidence: &[Evidence]) -> String {
     let palette = Palette(&report.methods);
-    let ledes: String =
-        report.benchmarks.iter().map(|benchmark| format!("<p class=lede>{}</p>", sections::lede(benchmark))).collect();
+    let ledes = each(&report.benchmarks, |benchmark| format!("<p class=lede>{}</p>", sections::lede(benchmark)));
     let mut contents = String::new();
     let mut body = String::new();
     for (index, (benchmark, evidence)) in report.benchmarks.iter().zip(evidence).enumerate() {

@@ -17,10 +17,10 @@ const PERCENT: [f64; 2] = [0.0, 100.0];
 /// Accuracy by shots, a line a method with its intervals; zero-shot, which has no shots, is a level. Nothing for fewer than
 /// two numbers of shots.
 pub fn curves(benchmark: &Benchmark, palette: Palette<'_>) -> Option<String> {
-    const WIDTH: f64 = 820.0;
+    const WIDTH: f64 = 860.0;
     const HEIGHT: f64 = 440.0;
     const LEFT: f64 = 48.0;
-    const RIGHT: f64 = 650.0;
+    const RIGHT: f64 = 590.0;
     const TOP: f64 = 16.0;
     const BOTTOM: f64 = 386.0;
     let trained: Vec<&String> =
@@ -117,7 +117,7 @@ fn spot(shots: Shots, all: &[Shots]) -> f64 {
 }
 
 fn end_label(group: &Group) -> String {
-    let name = shortened(&group.method, 22);
+    let name = shortened(&group.method, 25);
     format!("<tspan class=name>{name}</tspan> <tspan class=value>{}</tspan>", percent(group.top1.mean))
 }
 
@@ -149,9 +149,9 @@ fn end_labels(svg: &mut String, mut ends: Vec<(f64, String, String)>, x: f64, (t
 
 /// Each method's runs at one number of shots as dots, with the mean and its interval.
 pub fn dots(report: &Report, benchmark: &Benchmark, shots: Option<Shots>, palette: Palette<'_>) -> String {
-    const WIDTH: f64 = 820.0;
-    const LEFT: f64 = 190.0;
-    const RIGHT: f64 = 740.0;
+    const WIDTH: f64 = 860.0;
+    const LEFT: f64 = 232.0;
+    const RIGHT: f64 = 780.0;
     const TOP: f64 = 10.0;
     const ROW: f64 = 40.0;
     let zero = benchmark.groups.iter().find(|group| group.is_zero_shot() && group.shots != shots);
@@ -191,7 +191,7 @@ pub fn dots(report: &Report, benchmark: &Benchmark, shots: Option<Shots>, palett
              <path class=\"whisker wide\" d=\"M{:.1} {y:.1}H{:.1}\"/>",
             LEFT - 18.0,
             y + 4.5,
-            shortened(&group.method, 24),
+            shortened(&group.method, 25),
             x(group.ci95.low),
             x(group.ci95.high)
         );
@@ -221,7 +221,7 @@ pub fn dots(report: &Report, benchmark: &Benchmark, shots: Option<Shots>, palett
 
 /// A difference with its interval on a common scale of percentage points, to stand in a table's cell.
 pub fn difference(mean: f64, interval: Option<[f64; 2]>, reach: f64, class: &str) -> String {
-    const WIDTH: f64 = 180.0;
+    const WIDTH: f64 = 140.0;
     let x = |value: f64| (WIDTH / 2.0 + (WIDTH / 2.0 - 6.0) * (value / reach).clamp(-1.0, 1.0)).clamp(0.0, WIDTH);
     let zero = WIDTH / 2.0;
     let whisker = interval.map_or_else(String::new, |[low, high]| {

@@ -1,7 +1,7 @@
 //! Intervals and tests, on fractions of 0..1.
 //!
 //! Seeds are the unit of repetition: a method's spread is that of its runs' accuracies, and two methods are compared by the
-//! runs that share a seed. The images of a single run are compared by McNemar's test.
+//! runs that share a seed. The images of a single run are compared by [`mcnemar`].
 
 use serde::Serialize;
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
@@ -99,7 +99,7 @@ fn student(freedom: usize) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, freedom as f64).ok()
 }
 
-/// Two-sided p of McNemar's exact test (McNemar, "Note on the sampling error of the difference between correlated proportions
+/// Two-sided p of `McNemar`'s exact test (`McNemar`, "Note on the sampling error of the difference between correlated proportions
 /// or percentages", 1947; by the binomial distribution instead of its approximation): of the images that exactly one of two
 /// methods gets right, `only_first` are the first's and `only_second` the second's.
 pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {

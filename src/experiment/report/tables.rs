@@ -32,7 +32,10 @@ const HEADER: [&str; 20] = [
     "seconds_test",
 ];
 
-/// What is read off a group of runs.
+/// A column's heading and its cell for each method.
+type Column = (String, Vec<Option<Estimate>>);
+
+/// What of a group a column holds.
 type Measure = fn(&Group) -> Estimate;
 
 /// A line a group. Fractions are 0..1; what does not exist (the spread of a single run) is empty.
@@ -90,7 +93,7 @@ pub fn latex(report: &Report) -> String {
         let shots = benchmark.shots();
         let title = format!("{}, {}", latex_escape(&benchmark.dataset), latex_escape(&benchmark.backbone));
         let several = shots.len() > 1;
-        let columns: Vec<(String, Vec<Option<Estimate>>)> = if several {
+        let columns: Vec<Column> = if several {
             shots
                 .iter()
                 .map(|shots| {

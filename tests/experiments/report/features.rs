@@ -1,4 +1,4 @@
-//! The map and the attention against scikit-learn, NumPy, transformers and finite differences.
+//! The map and the attention against scikit-learn, `NumPy`, transformers and finite differences.
 
 use lowshot::{
     clip::Preprocess,

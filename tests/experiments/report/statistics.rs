@@ -1,4 +1,4 @@
-//! Intervals and tests against SciPy.
+//! Intervals and tests against `SciPy`.
 
 use lowshot::{
     experiment::report::statistics::{Kind, accuracy_interval, mcnemar, paired_t, sample_std, student_interval},

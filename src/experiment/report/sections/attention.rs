@@ -35,7 +35,8 @@ pub fn attention(context: Context<'_>) -> String {
         "<div class=scroll tabindex=0><table class=attention><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>\
          <p class=caption>How much the image tower’s last block attends to each part of a picture from its class token (in ResNets, how \
          much the pooling does), the mean of all heads ({}). Amber is the most of that picture, dark grey the least. Methods that \
-         leave the tower as it was share a column. The pictures are four that the best method mends, and two of its own mistakes.</p>",
+         leave the tower as it was share a column. The pictures are up to four that the best method mends, \
+         and up to two of its own mistakes.</p>",
         context.which()
     )
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Context, headline::method_name};
 use crate::experiment::report::{
     benchmark::Group,
-    html::{escape, percent, thousands},
+    html::{each, escape, percent, thousands},
     statistics::mean,
 };
 
@@ -14,10 +14,7 @@ pub fn classes(context: Context<'_>) -> String {
     let groups = groups(context);
     let Some(first) = groups.first() else { return String::new() };
     let classes = &context.report.runs[first.runs[0]].result.per_class;
-    let head: String = groups
-        .iter()
-        .map(|group| format!("<th scope=col class=n>{}</th>", method_name(&group.method, context)))
-        .collect();
+    let head = each(&groups, |group| format!("<th scope=col class=n>{}</th>", method_name(&group.method, context)));
     let mut rows = String::new();
     for (index, class) in classes.iter().enumerate() {
         let _ = write!(rows, "<tr><th scope=row>{}</th><td class=n>{}</td>", escape(&class.name), thousands(class.n));
@@ -30,8 +27,7 @@ pub fn classes(context: Context<'_>) -> String {
         }
         rows.push_str("</tr>");
     }
-    let macros: String =
-        groups.iter().map(|group| format!("<td class=n>{}</td>", percent(group.macro_accuracy.mean))).collect();
+    let macros = each(&groups, |group| format!("<td class=n>{}</td>", percent(group.macro_accuracy.mean)));
     let shots = context.benchmark.detailed_shots().map_or_else(String::new, |shots| format!(" at {shots} shots"));
     format!(
         "<div class=scroll tabindex=0><table class=heat><thead><tr><th scope=col>Class</th><th scope=col class=n>Images</th>{head}\

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Context, headline::method_name};
 use crate::experiment::report::{
     failures::Exchange,
-    html::{count, escape, shortened, thousands},
+    html::{count, each, escape, shortened, thousands},
     plots,
     runs::Prediction,
     statistics::mean,
@@ -82,8 +82,7 @@ fn counts(context: Context<'_>) -> String {
         (!counts.is_empty()).then(|| mean(&counts).round() as usize)
     };
     let most = methods.iter().flat_map(|row| methods.iter().filter_map(|column| only(row, column))).max().unwrap_or(0);
-    let head: String =
-        methods.iter().map(|method| format!("<th scope=col class=n>{}</th>", method_name(method, context))).collect();
+    let head = each(&methods, |method| format!("<th scope=col class=n>{}</th>", method_name(method, context)));
     let mut rows = String::new();
     for row in &methods {
         let _ = write!(rows, "<tr><th scope=row>{}</th>", method_name(row, context));
@@ -167,7 +166,7 @@ fn tile(context: Context<'_>, line: (&Prediction, &str), before: Option<(&Predic
     }
     lines.extend(before.map(|(before, method)| said(before, method)));
     lines.push(said(line, method));
-    let lines: String = lines.iter().map(|line| format!("<div>{line}</div>")).collect();
+    let lines = each(lines, |line| format!("<div>{line}</div>"));
     format!("<figure class=tile>{picture}<figcaption>{lines}</figcaption></figure>")
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Context, figure, headline::method_name};
 use crate::experiment::report::{
-    html::{escape, percent, shortened, thousands},
+    html::{each, escape, percent, shortened, thousands},
     map::{FeatureMap, MOST},
     palette, plots,
     runs::Run,
@@ -19,18 +19,15 @@ pub fn features(context: Context<'_>) -> String {
     let (Some(map), Some(detail)) = (&context.evidence.map, &context.evidence.detail) else { return String::new() };
     let Some(first) = context.detailed(0) else { return String::new() };
     let classes = context.classes();
-    let legend: String = classes
-        .iter()
-        .enumerate()
-        .map(|(class, name)| {
-            let (colour, mark) = palette::of_class(class);
-            let path = palette::mark(mark, (8.0, 8.0), 5.0);
-            format!(
-                "<li data-class={class}><svg class=\"swatch {colour}\" viewBox=\"0 0 16 16\" aria-hidden=true><path class=mark d=\"{path}\"/></svg>{}</li>",
-                shortened(name, 32)
-            )
-        })
-        .collect();
+    let legend = each(classes.iter().enumerate(), |(class, name)| {
+        let (colour, mark) = palette::of_class(class);
+        let path = palette::mark(mark, (8.0, 8.0), 5.0);
+        format!(
+            "<li data-class={class}><svg class=\"swatch {colour}\" viewBox=\"0 0 16 16\" aria-hidden=true><path class=mark \
+             d=\"{path}\"/></svg>{}</li>",
+            shortened(name, 32)
+        )
+    });
     let content = format!("<div class=map>{}<ul class=legend>{legend}</ul></div>", by_class(map, first, &classes));
     let which = if map.images.len() < first.predictions.len() {
         format!(

@@ -8,7 +8,7 @@ use crate::{
     experiment::report::{
         Report,
         benchmark::{Benchmark, Group},
-        html::{count, duration, escape, estimate, percent, shortened, thousands},
+        html::{count, duration, each, escape, estimate, percent, shortened, thousands},
         plots,
         statistics::Kind,
         tables::shots_name,
@@ -88,7 +88,7 @@ fn by_shots(context: Context<'_>, shots: &[Option<Shots>]) -> String {
         .iter()
         .map(|shots| context.benchmark.at(*shots).map(|group| group.top1.mean).fold(f64::NEG_INFINITY, f64::max))
         .collect();
-    let head: String = shots.iter().map(|shots| format!("<th scope=col class=n>{}</th>", shots_name(*shots))).collect();
+    let head = each(shots, |shots| format!("<th scope=col class=n>{}</th>", shots_name(*shots)));
     let mut rows = String::new();
     for method in &context.benchmark.methods {
         let _ = write!(rows, "<tr><th scope=row>{}{}</th>", plots::swatch(method, context.palette), escape(method));
@@ -126,8 +126,9 @@ fn table(context: Context<'_>, shots: Option<Shots>, titled: bool) -> String {
             format!("<td class=\"{class}\">{}</td>", estimate(*measure))
         };
         let cells: Vec<String> = measures.iter().zip(bests).map(cell).collect();
-        let kind =
-            if group.ci95.kind == Kind::Wilson { "<sup title=\"Wilson’s interval of one run\">w</sup>" } else { "" };
+        // Where all are Wilson's, the caption says so.
+        let marked = several(context.benchmark) && group.ci95.kind == Kind::Wilson;
+        let kind = if marked { "<sup title=\"Wilson’s interval of one run\">w</sup>" } else { "" };
         let _ = write!(
             rows,
             "<tr><th scope=row>{}{}</th><td class=n>{}</td>{}<td class=n>{} – {}{kind}</td>{}{}",
@@ -174,10 +175,14 @@ fn table(context: Context<'_>, shots: Option<Shots>, titled: bool) -> String {
     )
 }
 
+/// Whether there is anything to take a mean of.
+fn several(benchmark: &Benchmark) -> bool {
+    benchmark.groups.iter().any(|group| group.n > 1)
+}
+
 /// How the numbers of the tables come about.
 fn how_made(benchmark: &Benchmark) -> String {
-    let several = benchmark.groups.iter().any(|group| group.n > 1);
-    let spread = if several {
+    let spread = if several(benchmark) {
         "Mean ± standard deviation over seeds. Intervals are Student’s t over seeds; those marked <sup>w</sup> are Wilson’s over \
          the test images, for single runs and for runs that do not differ. "
     } else {

@@ -59,12 +59,12 @@ pub struct Section {
     pub html: String,
 }
 
-/// The maker of a section's content.
-type Maker = fn(Context<'_>) -> String;
+/// What makes a section's content.
+type Make = fn(Context<'_>) -> String;
 
 /// All sections of a benchmark that have something to show, in the order of the page.
 pub fn all(context: Context<'_>) -> Vec<Section> {
-    let sections: [(&str, &str, Maker); 9] = [
+    let sections: [(&str, &str, Make); 9] = [
         ("results", "Results", headline::results),
         ("accuracy", "Accuracy", headline::accuracy),
         ("differences", "Differences between methods", differences::differences),
