@@ -15,8 +15,9 @@ impl Axis {
     /// The shortest axis of about `most` ticks at multiples of 1, 2 or 5 times a power of ten that holds `low` and `high`,
     /// and stays within `bounds`.
     pub fn new(low: f64, high: f64, most: usize, bounds: [f64; 2]) -> Self {
-        let (low, high) = (low.max(bounds[0]), high.min(bounds[1]));
-        let (low, high) = if high - low > 1e-9 { (low, high) } else { (low - 0.5, low + 0.5) };
+        // A single value gets some room around it, of which only what is possible is kept.
+        let room = if high - low > 1e-9 { 0.0 } else { 0.5 };
+        let (low, high) = ((low - room).max(bounds[0]), (high + room).min(bounds[1]));
         let rough = (high - low) / most.max(2) as f64;
         let power = 10_f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|step| *step >= rough - 1e-12);
@@ -59,6 +60,12 @@ mod tests {
     fn a_single_value_has_an_axis_too() {
         let axis = Axis::new(50.0, 50.0, 5, [0.0, 100.0]);
         assert!(axis.low < 50.0 && 50.0 < axis.high);
-        assert_eq!(axis.place(50.0), 0.5);
+        assert!((axis.place(50.0) - 0.5).abs() < 1e-9);
+        // Every method right, or none.
+        for (value, place) in [(100.0, 1.0), (0.0, 0.0)] {
+            let axis = Axis::new(value, value, 5, [0.0, 100.0]);
+            assert!(axis.low >= -1e-9 && axis.high <= 100.0 + 1e-9 && axis.low < axis.high, "{axis:?}");
+            assert!((axis.place(value) - place).abs() < 1e-9, "{axis:?}");
+        }
     }
 }
