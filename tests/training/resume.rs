@@ -42,7 +42,7 @@ fn going_on_gives_the_bits_of_an_unbroken_run() {
             // Into a new training, and into one that has gone another way.
             let mut used = problem.training(config.clone(), 5);
             go(&mut used, &problem, 3);
-            for mut resumed in vec![problem.training(config.clone(), 5), used] {
+            for mut resumed in std::iter::once(problem.training(config.clone(), 5)).chain(std::iter::once(used)) {
                 resumed.restore(state.clone()).unwrap();
                 assert_eq!(resumed.done(), before);
                 assert!(go(&mut resumed, &problem, 2) == losses, "other losses after {before} steps");
