@@ -13,7 +13,7 @@ use crate::sweep_folder::{SweepFolder, write_plan};
 /// Slow enough that a task can be caught at work.
 const LISTS: &str = r#"
 shots = [4, 16]
-methods = [{ name = "tip-f", steps = 2000, tip = { search = false } }, { name = "meta", steps = 1500 }, "tip"]
+methods = [{ name = "tip-f", steps = 20000, tip = { search = false } }, { name = "meta", steps = 1500 }, "tip"]
 "#;
 const CELLS: usize = 6;
 /// Slurm lets a task that is queued again wait for two minutes.
@@ -91,7 +91,7 @@ fn a_job_array_with_a_killed_and_requeued_task_has_every_cell_once() {
     let sweep = SweepFolder(machine.path("sweep"));
 
     // The first task, while it computes its cell. Requeueing a task that runs kills it.
-    let victim = "eurosat/demo/tip-f,steps=2000,tip.search=false-4-shots-seed-1";
+    let victim = "eurosat/demo/tip-f,steps=20000,tip.search=false-4-shots-seed-1";
     let start = Instant::now();
     while sweep.history(victim).is_empty() {
         assert!(start.elapsed() < PATIENCE, "the array does not start: {}", cluster.ask("squeue", &[]));
