@@ -77,14 +77,15 @@ impl Task for Eval {
             return Err(Error::Usage(format!("{} {why}", out.display())));
         }
         let file = open_adapter(&self.adapter)?;
+        // A damaged adapter is the better explanation where it does not fit the data either.
+        let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
+        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        let learnt = backbone.adapt(&label, &file)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
         let mut progress = Progress::new();
         dataset.notes.iter().for_each(|note| progress.observe(&Event::note(note)));
         let split = subset(&label, &file.info.classes, &dataset)?;
         dataset.check_files(&split.test)?;
-        let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
-        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
-        let learnt = backbone.adapt(&label, &file)?;
         let images = Folder(dataset.root.clone());
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
         let scale = LogitScale::Fixed(100.0);
