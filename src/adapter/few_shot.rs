@@ -51,12 +51,7 @@ impl<B: Backend> FewShot<B> {
         if self.classes() == 0 {
             return Err(Error::Data { place: "text features".into(), why: "no classes: name at least one".into() });
         }
-        if !(self.scale.is_finite() && self.scale > 0.0) {
-            return Err(Error::Usage(format!(
-                "the logit scale is {}: give a positive number (100 is usual)",
-                self.scale
-            )));
-        }
+        check_scale(self.scale)?;
         check_width(&self.features, self.width())?;
         check_labels("shots", &self.labels, self.features.dims()[0], self.classes())?;
         let val = match &self.val {
@@ -103,6 +98,14 @@ impl<B: Backend> FewShot<B> {
         }
         Ok(())
     }
+}
+
+/// Refuses a scale that similarities cannot be multiplied by.
+pub(super) fn check_scale(scale: f32) -> Result<()> {
+    if scale.is_finite() && scale > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("the logit scale is {scale}: give a positive number (100 is usual)")))
 }
 
 /// Refuses features `[n, width]` of another width.

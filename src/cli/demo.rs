@@ -20,6 +20,7 @@ use crate::{
     experiment::{
         features::{FeatureCache, ImageSource},
         plan::LogitScale,
+        report::html::thousands,
         workbench::Workbench,
     },
     platform::{models, native},
@@ -115,7 +116,7 @@ impl Task for Demo {
                 table::percent(metrics.top1),
                 format!("{:.1} – {:.1} %", metrics.ci95[0] * 100.0, metrics.ci95[1] * 100.0),
                 picture::duration(seconds),
-                picture::thousands(parameters),
+                thousands(parameters),
                 table::bar(metrics.top1, 24),
             ]);
             rungs.push(Rung { name, top1: metrics.top1, ci95: metrics.ci95, seconds, parameters });

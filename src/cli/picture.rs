@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use crate::experiment::report::html::thousands;
+
 /// A rung of the ladder. Fractions are 0..1.
 pub struct Rung {
     /// The method, for people.
@@ -152,19 +154,6 @@ fn text(svg: &mut String, (x, y): (f64, f64), class: &str, content: &str) {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// 131329 → 131,329.
-pub fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// A time to three digits, in the unit that fits.

@@ -22,7 +22,7 @@ use crate::{
     platform::native,
     session::Backbone,
     train,
-    weights::{TensorFile, tensors},
+    weights::{TensorFile, checkpoint::hex, tensors},
 };
 
 /// Pictures that go through the image tower together.
@@ -294,13 +294,4 @@ fn read_segment(path: &Path, known: &mut HashMap<ContentHash, Vec<f32>>) -> Resu
     let hashes = hashes.as_chunks::<32>().0.iter().copied();
     known.extend(hashes.zip(values.chunks_exact(*width).map(<[f32]>::to_vec)));
     Ok(())
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

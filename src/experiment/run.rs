@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Event, Observer,
     dataset::Dataset,
-    features::{FeatureCache, Folder, hex},
+    features::{FeatureCache, Folder},
     journal::{EVENTS, Journal},
     plan::Plan,
     result::{Generalisation, RunResult, Seconds, predictions_csv},
@@ -22,7 +22,7 @@ use crate::{
     platform::native,
     session::Backbone,
     train::metrics::{Scores, harmonic_mean},
-    weights::{AdapterInfo, adapter_file},
+    weights::{AdapterInfo, adapter_file, checkpoint::hex},
 };
 
 /// What a run works on.

@@ -170,9 +170,7 @@ pub fn train<B: ClipBackend>(
 fn start_from<B: ClipBackend>(path: &Path, backbone: &Backbone<B>, training: &mut Training<B>) -> Result<()> {
     let label = path.display().to_string();
     let file = AdapterFile::open(&label, native::map(path)?)?;
-    file.info.check_backbone(&label, &backbone.name, &backbone.sha256)?;
-    let learnt = file.load(&backbone.clip, &backbone.config)?;
-    let tuning = learnt.tuning.filter(|tuning| {
+    let tuning = backbone.learnt(&label, &file)?.tuning.filter(|tuning| {
         let shapes = |tuning: &Tuning<B>| tuning.values().iter().map(Tensor::dims).collect::<Vec<_>>();
         tuning.names() == training.tuning().names() && shapes(tuning) == shapes(training.tuning())
     });

@@ -60,12 +60,20 @@ impl<B: ClipBackend> Backbone<B> {
     /// # Errors
     /// It was trained on another model, or does not fit this one.
     pub fn adapt(&mut self, label: &str, file: &AdapterFile) -> Result<Learnt<B>> {
-        file.info.check_backbone(label, &self.name, &self.sha256)?;
-        let learnt = file.load(&self.clip, &self.config)?;
+        let learnt = self.learnt(label, file)?;
         if let Some(tuning) = &learnt.tuning {
             *self = self.tuned(tuning);
         }
         Ok(learnt)
+    }
+
+    /// What an adapter that was trained on this model has learnt, which is not put into the towers; `label` as above.
+    ///
+    /// # Errors
+    /// As [`Backbone::adapt`].
+    pub fn learnt(&self, label: &str, file: &AdapterFile) -> Result<Learnt<B>> {
+        file.info.check_backbone(label, &self.name, &self.sha256)?;
+        file.load(&self.clip, &self.config)
     }
 
     /// The same model with `tuning` merged into its towers.

@@ -103,10 +103,7 @@ impl Checkpoint {
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         self.files.iter().for_each(|file| file.hash_into(&mut hash));
-        hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&hash.finalize())
     }
 
     /// Reads a model from the checkpoint: `read` asks for its tensors.
@@ -126,6 +123,14 @@ impl Checkpoint {
         reader.finish()?;
         Ok(model)
     }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Opens the shards that an index names, each once, in the order of their names.

@@ -26,7 +26,7 @@ use crate::{
     Error, Result,
     adapter::{
         Adapter, FewShot, Labelled,
-        few_shot::check_width,
+        few_shot::{check_scale, check_width},
         meta::{Dropout, Meta, Parameters, Support, normalize},
         zero_shot::{ZeroShot, similarity},
     },
@@ -107,9 +107,7 @@ impl<B: ClipBackend> Training<B> {
             let why = format!("one has {} tokens, the text tower takes {context}: shorten it", prompt.len());
             return Err(Error::Data { place: "prompts".into(), why });
         }
-        if !(scale.is_finite() && scale > 0.0) {
-            return Err(Error::Usage(format!("the logit scale is {scale}: give a positive number (100 is usual)")));
-        }
+        check_scale(scale)?;
         check_width(&shots.features, shape.embedding)?;
         check_labels("shots", &shots.labels, shots.features.dims()[0], classes)?;
         let adamw = config.optimiser.adamw()?.build();

@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
     adapter::{Method, Recipe, tuning::Preset},
     data::Shots,
-    experiment::features::hex,
+    weights::checkpoint::hex,
 };
 
 /// Longer folder names are cut, because file systems have limits and people patience.
