@@ -12,7 +12,8 @@
 //! | [`session`] | classes + shots + backbone + adapter, held together |
 //! | [`platform`] | what differs between a machine and a browser |
 //!
-//! With the feature `native` there are also the experiment runner and the command line. ARCHITECTURE.md says which
+//! With the feature `native` there are also the experiment runner and the command line, with the feature `web` what a browser's Worker
+//! calls. ARCHITECTURE.md says which
 //! module may know what.
 
 pub mod adapter;
@@ -28,5 +29,7 @@ pub mod weights;
 pub mod cli;
 #[cfg(feature = "native")]
 pub mod experiment;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use error::{Error, Result};

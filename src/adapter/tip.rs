@@ -2,7 +2,8 @@
 //! classification", 2022, equations 1 to 5): a cache of the shots votes beside the classes' texts.
 //!
 //! `logits = scale · f · Wᵀ + α · exp(−β (1 − f · Kᵀ)) · V`, with keys `K` `[n, D]` (the shots' features) and values `V`
-//! `[n, C]` (their classes, one-hot). α and β are searched on validation images; Tip-Adapter-F trains the keys first.
+//! `[n, C]` (their classes, one-hot). α and β are searched on validation images, or where
+//! there are none on the shots, each judged by the cache of the others; Tip-Adapter-F trains the keys first.
 
 use burn::{
     backend::Autodiff,
@@ -35,7 +36,7 @@ pub struct TipConfig {
     pub beta: f64,
     /// The cache's weight α, likewise.
     pub alpha: f64,
-    /// Whether to search α and β where there are validation images.
+    /// Whether to search α and β: on the validation images, or where there are none on the shots.
     pub search: bool,
     /// Values of β tried, outer loop.
     pub beta_grid: Grid,
@@ -116,10 +117,18 @@ struct Settings {
 }
 
 impl<B: Backend> Tip<B> {
-    /// Tip-Adapter by `config`, searched on the validation images where there are any.
+    /// Tip-Adapter by `config`, searched.
     pub(super) async fn fit(config: TipConfig, few_shot: &FewShot<B>) -> Result<Self> {
         let mut tip = Self::start(Recipe::Tip(config), &config, few_shot)?;
-        tip.search(&config, few_shot.val.as_ref()).await?;
+        let val = few_shot.val.as_ref().filter(|val| !val.labels.is_empty());
+        match val {
+            Some(val) => tip.search(&config, &val.features, &val.labels, |_, _| true).await?,
+            // A shot is not its own neighbour: judged by itself, any cache would be right.
+            None => {
+                let labels = &few_shot.labels;
+                tip.search(&config, &few_shot.features, labels, |image, key| image != key).await?;
+            }
+        }
         Ok(tip)
     }
 
@@ -151,12 +160,27 @@ impl<B: Backend> Tip<B> {
         (self.settings.beta, self.settings.alpha)
     }
 
-    /// Sets β and α to the pair of the grids with the most validation images right; of equals, the first found.
-    async fn search(&mut self, config: &TipConfig, val: Option<&Labelled<B>>) -> Result<()> {
-        let Some(val) = val.filter(|val| config.search && !val.labels.is_empty()) else { return Ok(()) };
+    /// Sets β and α to the pair of the grids with the most of these images right; of equals, the first found. `sees` says which
+    /// keys vote for which image.
+    async fn search(
+        &mut self,
+        config: &TipConfig,
+        features: &Tensor<B, 2>,
+        labels: &[usize],
+        sees: impl Fn(usize, usize) -> bool,
+    ) -> Result<()> {
+        if !config.search {
+            return Ok(());
+        }
         let classes = self.classes();
-        let plain = read(similarity(val.features.clone(), self.text.clone(), self.settings.scale)).await?;
-        let affinities = read(similarity(val.features.clone(), self.keys.clone(), 1.0)).await?;
+        let plain = read(similarity(features.clone(), self.text.clone(), self.settings.scale)).await?;
+        let mut affinities = read(similarity(features.clone(), self.keys.clone(), 1.0)).await?;
+        for (image, affinities) in affinities.chunks_exact_mut(self.settings.labels.len()).enumerate() {
+            for (_, affinity) in affinities.iter_mut().enumerate().filter(|&(key, _)| !sees(image, key)) {
+                // Its vote, an exponential, is nothing.
+                *affinity = f32::NEG_INFINITY;
+            }
+        }
         // All 4,000 pairs share these two products, so the search itself is host arithmetic on small tables.
         let mut votes = vec![0f32; plain.len()];
         let mut logits = vec![0f32; classes];
@@ -171,7 +195,7 @@ impl<B: Backend> Tip<B> {
                 }
             }
             for alpha in config.alpha_grid.iter() {
-                let correct = (val.labels.iter())
+                let correct = (labels.iter())
                     .zip(plain.chunks_exact(classes).zip(votes.chunks_exact(classes)))
                     .filter(|&(&label, (plain, votes))| {
                         for ((logit, plain), votes) in logits.iter_mut().zip(plain).zip(votes) {
@@ -275,7 +299,10 @@ impl<B: Backend> Training<B> {
 
     pub(super) async fn finish(mut self) -> Result<Tip<B>> {
         self.start.keys = self.descent.parameters()[0].clone();
-        self.start.search(&self.config.tip, self.val.as_ref()).await?;
+        // Trained keys know their shots, which therefore cannot judge them.
+        if let Some(val) = self.val.filter(|val| !val.labels.is_empty()) {
+            self.start.search(&self.config.tip, &val.features, &val.labels, |_, _| true).await?;
+        }
         Ok(self.start)
     }
 }

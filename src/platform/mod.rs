@@ -1,4 +1,4 @@
-//! What differs between a machine and a browser: files, storage, clock.
+//! What differs between a machine and a browser: files, and how many things happen at once.
 
 #[cfg(feature = "native")]
 pub mod interrupt;
@@ -6,3 +6,7 @@ pub mod interrupt;
 pub mod models;
 #[cfg(feature = "native")]
 pub mod native;
+
+#[cfg_attr(feature = "native", path = "parallel_on.rs")]
+#[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
+pub(crate) mod parallel;

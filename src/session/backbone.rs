@@ -21,6 +21,8 @@ pub struct Backbone<B: ClipBackend> {
     pub sha256: String,
     /// The shape.
     pub config: ClipConfig,
+    /// How many numbers its tensors hold.
+    pub parameters: usize,
     /// The towers.
     pub clip: Clip<B>,
     /// Text to token ids.
@@ -51,7 +53,8 @@ impl<B: ClipBackend> Backbone<B> {
                 ),
             });
         }
-        Ok(Self { name: name.into(), sha256: checkpoint.sha256(), config, clip, tokenizer, preprocess })
+        let (sha256, parameters) = (checkpoint.sha256(), checkpoint.parameters());
+        Ok(Self { name: name.into(), sha256, config, parameters, clip, tokenizer, preprocess })
     }
 
     /// Opens an adapter that was trained on this model and puts what it changes into the towers; `label` names the file in

@@ -8,6 +8,7 @@
 //! | [`objective`] | cross-entropy |
 //! | [`breaking`] | the breaking loss and its bank of features |
 //! | [`metrics`] | accuracies, intervals, confusion |
+//! | [`tsne`] | features as a map in the plane |
 
 pub mod breaking;
 pub mod lbfgs;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod objective;
 pub mod optimise;
 pub mod schedule;
+pub mod tsne;
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapter::{Learnt, Method, State},
+    adapter::{self, Adapter, Learnt, Method, State},
     clip::{Clip, ClipBackend, ClipConfig},
 };
 
@@ -144,6 +144,17 @@ impl AdapterFile {
         Ok(Self { info, method, file, config })
     }
 
+    /// The adapter on features that it is, on any device: such a one needs no towers.
+    ///
+    /// # Errors
+    /// Tensors that do not fit the method or the classes, or a method that changes the towers.
+    pub fn head<B: Backend>(&self, device: &B::Device) -> Result<Box<dyn Adapter<B>>> {
+        let label = self.file.label();
+        let head = adapter::load(label, self.method, read_state(&self.file, self.config.clone(), device)?)?;
+        self.check_classes(head.classes())?;
+        Ok(head)
+    }
+
     /// Puts the adapter on the device of the towers that it was trained on.
     ///
     /// # Errors
@@ -152,12 +163,17 @@ impl AdapterFile {
         let label = self.file.label();
         let state = read_state(&self.file, self.config.clone(), clip.device())?;
         let learnt = Learnt::load(label, self.method, state, clip, shape)?;
-        if learnt.head.classes() != self.info.classes.len() {
-            let (named, told) = (self.info.classes.len(), learnt.head.classes());
-            let why = format!("it names {named} classes but tells {told} apart");
-            return Err(Error::Adapter { file: label.into(), why });
-        }
+        self.check_classes(learnt.head.classes())?;
         Ok(learnt)
+    }
+
+    fn check_classes(&self, told: usize) -> Result<()> {
+        let named = self.info.classes.len();
+        if named == told {
+            return Ok(());
+        }
+        let why = format!("it names {named} classes but tells {told} apart");
+        Err(Error::Adapter { file: self.file.label().into(), why })
     }
 }
 

@@ -99,6 +99,11 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// How many numbers the tensors hold.
+    pub fn parameters(&self) -> usize {
+        self.tensors.values().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
     /// SHA-256 of the file's bytes (of the shards' bytes one after the other, in the order of their names), in hex.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();

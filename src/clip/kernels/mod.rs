@@ -116,7 +116,7 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "candle", feature = "web"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
@@ -158,3 +158,5 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
+#[cfg(feature = "web")]
+use_portable_kernels!(burn_wgpu::Wgpu);

@@ -1,44 +1,12 @@
-//! Where the image tower looked: the last block's class-token attention (in a ResNet the pooling's), laid over the picture.
+//! Where the image tower looked, laid over the picture.
 
-use burn::tensor::Tensor;
 use image::{Rgb, RgbImage, imageops};
 
 use super::pictures;
-use crate::{
-    Error, Result,
-    clip::{ClipBackend, vision::Vision},
-    session::Backbone,
-    train,
-};
+use crate::{Error, Result};
 
-/// Pictures that go through the tower together.
-const BATCH: usize = 8;
 /// Side of a picture with its map, in pixels.
 const SIDE: u32 = 112;
-
-/// Attention over one picture, row by row of its square grid; adds up to what the class token does not give to itself.
-pub type Grid = Vec<f32>;
-
-/// The attention of the backbone's image tower over preprocessed pictures (each `size · size · 3` bytes), the mean of all heads.
-///
-/// # Errors
-/// The device fails; a map that is not square.
-pub fn grids<B: ClipBackend>(backbone: &Backbone<B>, views: &[Vec<u8>]) -> Result<Vec<Grid>> {
-    let mut grids = Vec::with_capacity(views.len());
-    for views in views.chunks(BATCH) {
-        let pixels = backbone.pixels(views);
-        let attention: Tensor<B, 2> = match &backbone.clip.vision {
-            Vision::Vit(vit) => vit.class_attention(pixels),
-            Vision::ResNet(resnet) => resnet.pool_attention(pixels),
-        };
-        let cells = attention.dims()[1];
-        if cells.isqrt().pow(2) != cells || cells == 0 {
-            return Err(Error::Failed(format!("{}: {cells} patches are no square", backbone.name)));
-        }
-        grids.extend(pollster::block_on(train::read(attention))?.chunks_exact(cells).map(<[f32]>::to_vec));
-    }
-    Ok(grids)
-}
 
 /// What the model saw, as a data URI.
 ///

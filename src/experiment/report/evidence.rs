@@ -25,7 +25,7 @@ use crate::{
         features::{FeatureCache, Folder, ImageSource},
     },
     platform::{models, native},
-    session::Backbone,
+    session::{Backbone, attention::grids},
     train,
     weights::AdapterFile,
 };
@@ -216,10 +216,10 @@ impl<'a, B: ClipBackend> Shown<'a, B> {
             let path = &self.run().predictions[index].path;
             views.push(plain.preprocess.pixels(&decode(&images.read(path)?, &images.label(path))?)?);
         }
-        let grids = towers.iter().map(|tower| attention::grids(tower, &views)).collect::<Result<Vec<_>>>()?;
+        let maps = towers.iter().map(|tower| pollster::block_on(grids(tower, &views))).collect::<Result<Vec<_>>>()?;
         let row = |(position, &image): (usize, &usize)| {
             let view = &views[position];
-            let maps = grids.iter().map(|grids| attention::overlay_uri(view, &grids[position]));
+            let maps = maps.iter().map(|maps| attention::overlay_uri(view, &maps[position]));
             Ok(AttentionRow { image, view: attention::view_uri(view)?, maps: maps.collect::<Result<_>>()? })
         };
         let rows = attended.iter().enumerate().map(row).collect::<Result<_>>()?;

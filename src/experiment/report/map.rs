@@ -2,10 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    runs::Prediction,
-    tsne::{self, Point},
-};
+use super::runs::Prediction;
+use crate::train::tsne::{self, Point};
 
 /// At most so many images are on a map.
 pub const MOST: usize = 1000;

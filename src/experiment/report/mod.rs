@@ -9,7 +9,7 @@
 //! | [`tables`] | CSV and LaTeX |
 //! | [`failures`] | which pictures are worth looking at |
 //! | [`evidence`] | what needs the data set and the model: pictures, attention, features |
-//! | [`pictures`], [`attention`], [`map`], [`tsne`] | its parts |
+//! | [`pictures`], [`attention`], [`map`] | its parts |
 //! | [`page`] | the HTML page, from its sections |
 //! | [`html`], [`plots`], [`axis`], [`palette`] | what the sections are made with |
 
@@ -29,7 +29,6 @@ pub mod runs;
 mod sections;
 pub mod statistics;
 pub mod tables;
-pub mod tsne;
 pub mod variants;
 
 use std::path::PathBuf;

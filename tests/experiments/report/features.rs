@@ -7,10 +7,10 @@ use lowshot::{
         attention,
         map::{MOST, sample},
         runs::Prediction,
-        tsne::{Point, affinities, embed, gradient, principal_components},
     },
     platform::models,
-    session::Backbone,
+    session::{Backbone, attention::grids},
+    train::tsne::{Point, affinities, embed, gradient, principal_components},
 };
 use serde_json::Value;
 
@@ -129,7 +129,7 @@ fn attention_is_transformers_last_class_token() {
     for case in reference("attention").as_array().unwrap() {
         let tile = repository(case["tile"].as_str().unwrap());
         let view = preprocess.pixels(&decode(&std::fs::read(&tile).unwrap(), &tile).unwrap()).unwrap();
-        let ours = &attention::grids(&backbone, std::slice::from_ref(&view)).unwrap()[0];
+        let ours = &pollster::block_on(grids(&backbone, std::slice::from_ref(&view))).unwrap()[0];
         let theirs = numbers(&case["grid"]);
         assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {

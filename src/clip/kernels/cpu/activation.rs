@@ -4,7 +4,8 @@
 use super::super::Activation;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
-use super::{exp, parallel};
+use super::exp;
+use crate::platform::parallel;
 
 /// Numbers a task: enough to be worth handing to a thread.
 const CHUNK: usize = 16 * 1024;

@@ -6,7 +6,8 @@
 
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Left, Output, ROWS, multiply};
-use super::{exp, parallel};
+use super::exp;
+use crate::platform::parallel;
 
 /// How many vectors wide the panels are. Two waste little when the number of tokens is odd, as it is in CLIP.
 pub(super) const COLUMNS: usize = 2;

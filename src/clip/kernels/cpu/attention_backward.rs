@@ -5,7 +5,7 @@
 //! that belongs to a pair of tokens lies `[key, query]`, as in the forward pass.
 
 use super::attention::{COLUMNS, Shape, exponentials, hide, pack_columns, pack_rows};
-use super::parallel;
+use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Left, Output, ROWS, multiply, multiply_few};
 

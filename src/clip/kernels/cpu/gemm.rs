@@ -7,7 +7,8 @@
 use super::super::Activation;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
-use super::{exp, parallel};
+use super::exp;
+use crate::platform::parallel;
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
 const DEPTH_BLOCK: usize = 768;

@@ -7,7 +7,7 @@
 
 use super::super::Activation;
 use super::gemm::Packed;
-use super::parallel;
+use crate::platform::parallel;
 use super::simd::{Kernel, Simd};
 use super::tile::{Aligned, LINE, Output};
 

@@ -1,7 +1,7 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016, equation 4): a row is read once from memory and stays in the
 //! first-level cache for its mean, its variance and its result.
 
-use super::parallel;
+use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
 

@@ -2,7 +2,7 @@
 //! than to keep them apart.
 
 use super::layer_norm::ROWS;
-use super::parallel;
+use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
 

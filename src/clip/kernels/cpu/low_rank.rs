@@ -5,7 +5,7 @@
 
 use super::super::Dropout;
 use super::super::dropout::{MULTIPLIERS, SHIFTS, STRIDE, seed_terms};
-use super::parallel;
+use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Output};
 

@@ -11,7 +11,6 @@
 //! | [`activation`] | the activations outside of a product, and their derivatives |
 //! | [`low_rank`] | the thin products of a low-rank branch, with their dropout |
 //! | [`exp`] | the exponential and what is made of it |
-//! | `parallel` | the loop over independent tasks: rayon's pool natively, a plain loop without |
 //!
 //! Two promises hold everywhere. Every element of a result is summed in one fixed order, so neither the number of
 //! threads nor the other rows of a batch change a bit of it. And nothing hides a NaN or an infinity: what is not finite
@@ -28,9 +27,6 @@ pub mod gemm_backward;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod low_rank;
-#[cfg_attr(feature = "native", path = "parallel_on.rs")]
-#[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
-mod parallel;
 pub mod simd;
 pub mod tile;
 

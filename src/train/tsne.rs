@@ -1,9 +1,9 @@
 //! t-SNE (van der Maaten & Hinton, "Visualizing data using t-SNE", 2008), exact, for some thousand points.
 //!
-//! Own code because a report must have the same bytes each time: the start is the first two principal components, nothing is
+//! Own code because a report must have the same bytes each time, and a page has one thread: the start is the first two principal components, nothing is
 //! drawn at random, and sums do not depend on the number of threads. Schedule and step size follow scikit-learn's.
 
-use rayon::prelude::*;
+use crate::platform::parallel;
 
 /// A point of the plane.
 pub type Point = [f64; 2];
@@ -49,14 +49,11 @@ pub fn embed(rows: &[Vec<f64>]) -> Vec<Point> {
 /// for (equations 1 and 12).
 pub fn affinities(rows: &[Vec<f64>], perplexity: f64) -> Vec<f64> {
     let n = rows.len();
-    let conditional: Vec<Vec<f64>> = (0..n)
-        .into_par_iter()
-        .map(|i| {
-            let squared = |row: &Vec<f64>| row.iter().zip(&rows[i]).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-            let distances: Vec<f64> = rows.iter().map(squared).collect();
-            neighbourhood(&distances, i, perplexity.ln())
-        })
-        .collect();
+    let conditional: Vec<Vec<f64>> = parallel::map(n, |i| {
+        let squared = |row: &Vec<f64>| row.iter().zip(&rows[i]).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let distances: Vec<f64> = rows.iter().map(squared).collect();
+        neighbourhood(&distances, i, perplexity.ln())
+    });
     let symmetric = |index: usize| {
         let (i, j) = (index / n, index % n);
         (conditional[i][j] + conditional[j][i]) / (2 * n) as f64
@@ -108,9 +105,10 @@ pub fn gradient(attraction: &[f64], points: &[Point], exaggeration: f64) -> Vec<
     let n = points.len();
     let similarity = |a: &Point, b: &Point| 1.0 / (1.0 + (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2));
     let rows: Vec<f64> =
-        points.par_iter().map(|point| points.iter().map(|other| similarity(point, other)).sum::<f64>() - 1.0).collect();
+        parallel::map(n, |i| points.iter().map(|other| similarity(&points[i], other)).sum::<f64>() - 1.0);
     let total: f64 = rows.iter().sum();
-    let row = |(i, point): (usize, &Point)| {
+    parallel::map(n, |i| {
+        let point = &points[i];
         let mut sum = [0.0; 2];
         for (other, p) in points.iter().zip(&attraction[i * n..(i + 1) * n]) {
             let q = similarity(point, other);
@@ -119,8 +117,7 @@ pub fn gradient(attraction: &[f64], points: &[Point], exaggeration: f64) -> Vec<
             sum[1] += pull * (point[1] - other[1]);
         }
         sum
-    };
-    points.par_iter().enumerate().map(row).collect()
+    })
 }
 
 /// The rows in the plane of their first two principal components, by orthogonal iteration from a fixed start.
@@ -136,9 +133,8 @@ pub fn principal_components(rows: &[Vec<f64>]) -> Vec<Point> {
     orthonormalise(&mut axes);
     for _ in 0..STEPS {
         axes = axes.map(|axis| {
-            let along: Vec<f64> = rows.par_iter().map(|row| dot(row, &axis)).collect();
-            let column = |column: usize| rows.iter().zip(&along).map(|(row, along)| row[column] * along).sum();
-            (0..width).into_par_iter().map(column).collect()
+            let along = parallel::map(n, |row| dot(&rows[row], &axis));
+            parallel::map(width, |column| rows.iter().zip(&along).map(|(row, along)| row[column] * along).sum())
         });
         orthonormalise(&mut axes);
     }

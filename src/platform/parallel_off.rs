@@ -9,3 +9,8 @@ pub fn for_each(count: usize, task: impl Fn(usize) + Send + Sync) {
 pub fn threads() -> usize {
     1
 }
+
+/// `[task(0), …, task(count − 1)]`.
+pub fn map<T: Send>(count: usize, task: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
+    (0..count).map(task).collect()
+}

@@ -15,3 +15,8 @@ pub fn for_each(count: usize, task: impl Fn(usize) + Send + Sync) {
 pub fn threads() -> usize {
     rayon::current_num_threads()
 }
+
+/// `[task(0), …, task(count − 1)]`, computed as above.
+pub fn map<T: Send>(count: usize, task: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
+    (0..count).into_par_iter().map(task).collect()
+}

@@ -1,0 +1,34 @@
+//! What a Worker sees of the core: the only folder that knows JavaScript's values.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`picture`] | a photo's bytes → what the model sees, a thumbnail; needs no model |
+//! | [`device`] | asking for a GPU, and not believing it before it has computed something known |
+//! | [`session`] | [`crate::session::Session`] on whichever device was chosen |
+//! | [`rung`] | a method judged and learnt, a slice of time a call |
+//! | [`error`] | one line and its kind |
+//! | [`console`] | what libraries log |
+//!
+//! Every function that computes is asynchronous, and one object does one thing at a time: the Worker queues.
+
+pub mod console;
+pub mod device;
+pub mod error;
+pub mod picture;
+pub mod rung;
+pub mod session;
+
+use wasm_bindgen::prelude::*;
+
+/// Runs when the module is loaded: a panic says on the console where it was, and so do libraries.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    console::listen();
+}
+
+/// This crate's version.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
