@@ -163,7 +163,11 @@ fn tip_logits_for_given_and_for_searched_hyper_parameters() {
     reference.assert_close(adapter.logits(reference.matrix("test")).unwrap(), "tip.logits", 1e-5);
 
     few_shot.val = None;
-    let fixed = TipConfig { beta: 5.5, alpha: 1.17, ..TipConfig::default() };
+    let (adapter, _) = run(Method::Tip.into(), &few_shot, 0);
+    let config = adapter.state().config;
+    let on_shots = [config["beta"].as_f64().unwrap(), config["alpha"].as_f64().unwrap()];
+    assert_close(&on_shots, &reference.numbers("tip.searched-on-shots"), "tip.searched-on-shots", 1e-12);
+    let fixed = TipConfig { beta: 5.5, alpha: 1.17, search: false, ..TipConfig::default() };
     let (adapter, _) = run(Recipe::Tip(fixed), &few_shot, 0);
     reference.assert_close(adapter.logits(reference.matrix("test")).unwrap(), "tip.fixed", 1e-5);
 }

@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Answer, Calibration, Folds, Ground,
-    calibration::nearest,
-    ground::features,
-};
+use super::{Answer, Calibration, Folds, Ground, calibration::nearest, ground::features};
 use crate::{
     Result,
     adapter::{Learnt, Method, scores},

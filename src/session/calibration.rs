@@ -188,7 +188,12 @@ mod tests {
     #[test]
     fn what_is_unlike_the_examples_is_said_to_be() {
         // Six directions within a few degrees of the first axis.
-        let examples: Vec<f32> = (0..6).flat_map(|i| { let a = i as f32 * 0.02; [a.cos(), a.sin(), 0.0] }).collect();
+        let examples: Vec<f32> = (0..6)
+            .flat_map(|i| {
+                let a = i as f32 * 0.02;
+                [a.cos(), a.sin(), 0.0]
+            })
+            .collect();
         let likeness = Likeness::of(&examples, 3);
         assert!(likeness.is_some() && Likeness::of(&examples[..12], 3).is_none());
         let calibration = Calibration { temperature: 1.0, likeness };

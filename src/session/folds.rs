@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn every_example_is_left_out_once_and_classes_are_spread() {
         // 8, 8, 5 and 1 examples, mixed.
-        let labels: Vec<usize> = (0..22).map(|i| if i == 21 { 3 } else { [0, 1, 2, 0, 1, 0, 1][i % 7].min(2) }).collect();
+        let labels: Vec<usize> =
+            (0..22).map(|i| if i == 21 { 3 } else { [0, 1, 2, 0, 1, 0, 1][i % 7].min(2) }).collect();
         for count in [1, 2, 3, 5, 22] {
             let folds = Folds::stratified(&labels, count, 7);
             let mut seen: Vec<usize> = (0..folds.count()).flat_map(|fold| folds.left_out(fold)).collect();

@@ -8,9 +8,7 @@ use std::{mem, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answering, Calibration, Folds, Ground, RungOptions, RungResult,
-    answering::How,
-    calibration::Likeness,
+    Answering, Calibration, Folds, Ground, RungOptions, RungResult, answering::How, calibration::Likeness,
     ground::features,
 };
 use crate::{
@@ -149,7 +147,10 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
 
     /// The photos that are judged at present.
     fn left_out(&self) -> Vec<usize> {
-        self.folds.as_ref().filter(|folds| self.at < folds.count()).map_or_else(Vec::new, |folds| folds.left_out(self.at))
+        self.folds
+            .as_ref()
+            .filter(|folds| self.at < folds.count())
+            .map_or_else(Vec::new, |folds| folds.left_out(self.at))
     }
 
     /// Does the next piece of work. After [`Progress::Pictures`] the next call brings them, preprocessed.
@@ -387,7 +388,9 @@ fn brought(wanted: Vec<Wanted>, pictures: Option<Vec<Vec<u8>>>, size: usize) -> 
     let bytes = size * size * 3;
     if pictures.len() != wanted.len() || pictures.iter().any(|picture| picture.len() != bytes) {
         let (brought, asked) = (pictures.len(), wanted.len());
-        return Err(Error::Usage(format!("{brought} pictures were brought: {asked} of {size} × {size} × 3 bytes were asked for")));
+        return Err(Error::Usage(format!(
+            "{brought} pictures were brought: {asked} of {size} × {size} × 3 bytes were asked for"
+        )));
     }
     Ok(Ok((wanted, pictures)))
 }

@@ -13,7 +13,11 @@ use crate::{
     adapter::{self, Learnt, Method},
     clip::ClipBackend,
     data::templates,
-    train::{self, metrics::{Scores, check_labels}, tsne},
+    train::{
+        self,
+        metrics::{Scores, check_labels},
+        tsne,
+    },
     weights::{AdapterFile, AdapterInfo, adapter_file},
 };
 
@@ -55,7 +59,9 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
     pub async fn set_classes(&mut self, classes: Vec<Class>) -> Result<()> {
         let prompts = classes.first().map_or(0, |class| class.prompts.len());
         if prompts == 0 || classes.iter().any(|class| class.prompts.len() != prompts) {
-            return Err(Error::Usage("give one class or more, each with the same number of prompts, at least one".into()));
+            return Err(Error::Usage(
+                "give one class or more, each with the same number of prompts, at least one".into(),
+            ));
         }
         let sentences: Vec<Vec<String>> = classes.iter().map(|class| class.prompts.clone()).collect();
         let text = train::read(self.ground.backbone.class_weights(&sentences)).await?;
@@ -204,7 +210,8 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
         let prompts = templates::prompts(&file.info.templates, &file.info.classes);
         let classes = file.info.classes.iter().cloned().zip(prompts).map(|(name, prompts)| Class { name, prompts });
         self.set_classes(classes.collect()).await?;
-        let answering = Answering { method: file.method, calibration: Calibration::default(), examples: Vec::new(), how };
+        let answering =
+            Answering { method: file.method, calibration: Calibration::default(), examples: Vec::new(), how };
         self.keep(answering);
         self.chosen = file.method;
         Ok(())
@@ -214,7 +221,8 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
 /// The texts alone, which need no learning.
 async fn zero_shot<B: ClipBackend, H: ClipBackend>(ground: &Ground<B, H>) -> Result<Answering<B, H>> {
     let few_shot = ground.few_shot(&[]);
-    let adapter = adapter::fit(Method::ZeroShot.into(), &few_shot, 0, &mut |_| std::ops::ControlFlow::Continue(())).await?;
+    let adapter =
+        adapter::fit(Method::ZeroShot.into(), &few_shot, 0, &mut |_| std::ops::ControlFlow::Continue(())).await?;
     let how = How::Features(Learnt::on_features(adapter));
     let temperature = ground.scale() / ground.backbone.clip.logit_scale;
     let calibration = Calibration { temperature, likeness: None };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`picture`] | a photo's bytes → what the model sees, a thumbnail; needs no model |
 //! | [`device`] | asking for a GPU, and not believing it before it has computed something known |
+//! | [`gpu`] | the device itself, where this module was built for one |
 //! | [`session`] | [`crate::session::Session`] on whichever device was chosen |
 //! | [`rung`] | a method judged and learnt, a slice of time a call |
 //! | [`error`] | one line and its kind |
@@ -14,6 +15,9 @@
 pub mod console;
 pub mod device;
 pub mod error;
+#[cfg_attr(feature = "webgpu", path = "gpu_on.rs")]
+#[cfg_attr(not(feature = "webgpu"), path = "gpu_off.rs")]
+pub mod gpu;
 pub mod picture;
 pub mod rung;
 pub mod session;

@@ -4,12 +4,12 @@
 use std::{cell::RefCell, rc::Rc};
 
 use burn_flex::Flex;
-use burn_wgpu::Wgpu;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::{
     error::{Result, to_js},
+    gpu::Gpu,
     session::{now, on_either, pictures},
 };
 use crate::{
@@ -21,13 +21,13 @@ use crate::{
 /// The same on either device.
 pub(super) enum AnyRung {
     Cpu(Core<Flex, Flex>),
-    Gpu(Core<Wgpu, Flex>),
+    Gpu(Core<Gpu, Flex>),
 }
 
 /// A learnt method on either device.
 pub(super) enum AnyAnswering {
     Cpu(Answering<Flex, Flex>),
-    Gpu(Answering<Wgpu, Flex>),
+    Gpu(Answering<Gpu, Flex>),
 }
 
 /// Where rungs leave what they learnt for their session to take.
@@ -108,7 +108,8 @@ impl Rung {
                 Progress::Done => {}
                 Progress::Pictures(wanted) => {
                     let view = |view| serde_json::to_string(&view).unwrap_or_default();
-                    let wanted = wanted.iter().map(|one| Wanted { example: one.example, view: view(one.view) }).collect();
+                    let wanted =
+                        wanted.iter().map(|one| Wanted { example: one.example, view: view(one.view) }).collect();
                     return to_js(&Event::Pictures { wanted, losses, fraction });
                 }
                 Progress::Finished => return to_js(&Event::Done { result: self.finish()?, losses }),

@@ -1,14 +1,13 @@
 //! [`crate::session::Session`] on the device that was chosen.
 
 use burn_flex::Flex;
-use burn_wgpu::Wgpu;
 use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint8Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, prelude::*};
 
 use super::{
-    device::DEVICE,
     error::{Result, from_js, to_js},
+    gpu::{DEVICE, Gpu},
     rung::{AnyAnswering, AnyRung, Rung, Shelf},
 };
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
 /// The same on either device.
 pub(super) enum AnySession {
     Cpu(Core<Flex, Flex>),
-    Gpu(Core<Wgpu, Flex>),
+    Gpu(Core<Gpu, Flex>),
 }
 
 /// Does the same with the session or rung of either device.
@@ -108,7 +107,11 @@ impl Session {
         let host = Default::default();
         let inner = match device.as_str() {
             "cpu" => AnySession::Cpu(Core::new(Backbone::load(&name, &files, &host)?, host)),
-            "webgpu" => AnySession::Gpu(Core::new(Backbone::load(&name, &files, &DEVICE)?, host)),
+            "webgpu" => {
+                let advice = "this module is for the CPU: load the one for GPUs";
+                let device = DEVICE.ok_or_else(|| Error::Usage(advice.into()))?;
+                AnySession::Gpu(Core::new(Backbone::load(&name, &files, &device)?, host))
+            }
             other => return Err(Error::Usage(format!("device {other:?}: choose cpu or webgpu")).into()),
         };
         Ok(Self { inner, shelf: Shelf::default() })
@@ -321,5 +324,9 @@ pub(super) fn pictures(pixels: Vec<u8>, side: usize) -> std::result::Result<Vec<
 pub(super) fn now() -> f64 {
     let performance = Reflect::get(&js_sys::global(), &"performance".into()).unwrap_or(JsValue::UNDEFINED);
     let clock = Reflect::get(&performance, &"now".into()).and_then(JsCast::dyn_into::<js_sys::Function>);
-    clock.and_then(|clock| clock.call0(&performance)).ok().and_then(|now| now.as_f64()).unwrap_or_else(js_sys::Date::now)
+    clock
+        .and_then(|clock| clock.call0(&performance))
+        .ok()
+        .and_then(|now| now.as_f64())
+        .unwrap_or_else(js_sys::Date::now)
 }

@@ -13,9 +13,12 @@ use lowshot::{
     weights::{AdapterFile, training_file},
 };
 
+mod browser;
 mod checkpoints;
 mod files;
 mod ladder;
+#[path = "../support/mod.rs"]
+mod support;
 
 type Cpu = Session<Flex, Flex>;
 

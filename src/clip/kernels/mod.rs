@@ -116,7 +116,7 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(any(feature = "candle", feature = "web"))]
+#[cfg(any(feature = "candle", feature = "webgpu"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
@@ -158,5 +158,5 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
-#[cfg(feature = "web")]
+#[cfg(feature = "webgpu")]
 use_portable_kernels!(burn_wgpu::Wgpu);

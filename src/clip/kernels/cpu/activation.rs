@@ -2,9 +2,9 @@
 //! is not fused into the product.
 
 use super::super::Activation;
+use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
-use super::exp;
 use crate::platform::parallel;
 
 /// Numbers a task: enough to be worth handing to a thread.

@@ -4,9 +4,9 @@
 //! that the softmax runs down the columns: no sum across a register, no rest at the end of a row. Keys are used where
 //! they lie; queries and values are packed into panels for the microkernel.
 
+use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Left, Output, ROWS, multiply};
-use super::exp;
 use crate::platform::parallel;
 
 /// How many vectors wide the panels are. Two waste little when the number of tokens is odd, as it is in CLIP.

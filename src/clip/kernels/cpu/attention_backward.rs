@@ -5,9 +5,9 @@
 //! that belongs to a pair of tokens lies `[key, query]`, as in the forward pass.
 
 use super::attention::{COLUMNS, Shape, exponentials, hide, pack_columns, pack_rows};
-use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Left, Output, ROWS, multiply, multiply_few};
+use crate::platform::parallel;
 
 /// The gradient by `qkv` `[batch, tokens, 3 · width]` of [`super::attention::attention`], whose result's gradient is
 /// `gradient` `[batch, tokens, width]`.

@@ -5,9 +5,9 @@
 //! back while the next one is asked for. The rows need no packing: their own order serves as well (measured).
 
 use super::super::Activation;
+use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
-use super::exp;
 use crate::platform::parallel;
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.

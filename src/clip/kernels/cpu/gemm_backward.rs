@@ -7,9 +7,9 @@
 
 use super::super::Activation;
 use super::gemm::Packed;
-use crate::platform::parallel;
 use super::simd::{Kernel, Simd};
 use super::tile::{Aligned, LINE, Output};
+use crate::platform::parallel;
 
 impl Packed {
     /// The gradient by `x` of `x · Wᵀ`: `gradient` is `[rows, outputs]`, the result `[rows, inputs]`.

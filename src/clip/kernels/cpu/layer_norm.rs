@@ -1,9 +1,9 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016, equation 4): a row is read once from memory and stays in the
 //! first-level cache for its mean, its variance and its result.
 
-use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
+use crate::platform::parallel;
 
 /// Rows a task: enough to be worth handing to a thread.
 pub(super) const ROWS: usize = 16;

@@ -2,9 +2,9 @@
 //! than to keep them apart.
 
 use super::layer_norm::ROWS;
-use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::Output;
+use crate::platform::parallel;
 
 /// The gradient by `x` `[rows, width]` of [`super::layer_norm::layer_norm`], whose result's gradient is `gradient`
 /// `[rows, width]`: with `n = (x − mean) / σ` and `g = gradient · gamma` it is `(g − mean(g) − n · mean(g n)) / σ`, where

@@ -5,9 +5,9 @@
 
 use super::super::Dropout;
 use super::super::dropout::{MULTIPLIERS, SHIFTS, STRIDE, seed_terms};
-use crate::platform::parallel;
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, Output};
+use crate::platform::parallel;
 
 /// Rows at once: each number of `down` that is read serves so many.
 const ROWS: usize = 4;
