@@ -38,6 +38,8 @@ export interface Actions {
   openSample(which: 'eurosat' | 'photos'): Promise<void>;
   openProject(id: Id): Promise<void>;
   renameProject(name: string): void;
+  /** How texts are made of a class's name, `{}` standing for it; an empty list means the model's own. */
+  changeTemplates(templates: readonly string[]): void;
   deleteProject(id: Id): Promise<void>;
   saveProjectFile(): Promise<void>;
   openProjectFile(file: File): Promise<void>;

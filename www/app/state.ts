@@ -172,6 +172,15 @@ export interface Notice {
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
+/** A picture to try that comes with the sample project and is in none of its classes. */
+export interface Example {
+  readonly name: string;
+  /** On this site; it is fetched when it is tried. */
+  readonly url: string;
+  /** The name of the class that it is of, where that is known. */
+  readonly truth?: string;
+}
+
 export interface State {
   readonly project: Project;
   readonly projects: readonly ProjectSummary[];
@@ -181,6 +190,8 @@ export interface State {
   readonly settings: Settings;
   readonly storage: Storage;
   readonly notices: readonly Notice[];
+  /** Pictures to try at once, of the sample that the project began as; empty for others. */
+  readonly examples: readonly Example[];
   /** Photos being added: how many of how many. */
   readonly adding?: { readonly done: number; readonly total: number };
   /** Everything needed is stored: it works without a network. */
