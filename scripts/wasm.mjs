@@ -1,0 +1,120 @@
+// npm run wasm [-- --cpu-only]: the core as two WebAssembly modules, www/wasm/cpu and www/wasm/gpu.
+//
+// Cargo knows what has to be compiled again; the steps after it are skipped while their input is the same.
+
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { Stop, at, compressed, install, main, needCargo, output, run, runNode, sha256, size, write } from './shared.mjs';
+
+const TARGET = 'wasm32-unknown-unknown';
+
+const MODULES = {
+  cpu: { profile: 'web', features: 'web', optimise: ['-O3'] },
+  gpu: { profile: 'webgpu', features: 'webgpu', optimise: ['-Os'] },
+};
+
+// What Rust's target and the SIMD flag in .cargo/config.toml allow; a tool that does not know of them refuses the module.
+const ABILITIES = [
+  'simd',
+  'bulk-memory',
+  'bulk-memory-opt',
+  'nontrapping-float-to-int',
+  'sign-ext',
+  'mutable-globals',
+  'reference-types',
+  'multivalue',
+].map((ability) => `--enable-${ability}`);
+
+/** The version that the crate was locked to; the tool must be of just this one. */
+function bindgenVersion() {
+  const found = /name = "wasm-bindgen"\nversion = "([^"]+)"/.exec(readFileSync(at('Cargo.lock'), 'utf8').replaceAll('\r\n', '\n'));
+  if (!found) throw new Stop('Cargo.lock names no wasm-bindgen: it is damaged, get it again with git checkout Cargo.lock');
+  return found[1];
+}
+
+/** The wasm-bindgen tool: from the path, or from target/tools, where it is installed if need be. */
+function bindgen() {
+  const version = bindgenVersion();
+  const own = at('target', 'tools', 'bin', process.platform === 'win32' ? 'wasm-bindgen.exe' : 'wasm-bindgen');
+  const fits = (tool) => output(tool, ['--version']) === `wasm-bindgen ${version}`;
+  const there = ['wasm-bindgen', own].find(fits);
+  if (there) return { tool: there, version };
+  console.log(`wasm-bindgen ${version} is not here yet: installing it into target/tools (some minutes, once)`);
+  // Not --locked: its lock file names versions that have been withdrawn.
+  const args = ['install', 'wasm-bindgen-cli', '--version', version, '--root', at('target', 'tools'), '--bin', 'wasm-bindgen'];
+  run('cargo', args, { env: { ...process.env, ...QUICK } });
+  if (!fits(own)) throw new Stop(`wasm-bindgen ${version} was installed but does not run: remove target/tools and try again`);
+  return { tool: own, version };
+}
+
+// The tool runs for a second at a time, so compiling it well would cost more than it gives.
+const QUICK = { CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16', CARGO_PROFILE_RELEASE_LTO: 'off' };
+
+/** Installs Rust's standard library for the browser if it is missing. */
+function needTarget() {
+  const sysroot = output('rustc', ['--print', 'sysroot']);
+  if (sysroot && existsSync(path.join(sysroot, 'lib', 'rustlib', TARGET))) return;
+  if (output('rustup', ['--version']) === undefined) {
+    throw new Stop(`Rust's target ${TARGET} is missing and so is rustup: install Rust with rustup (https://rustup.rs)`);
+  }
+  run('rustup', ['target', 'add', TARGET]);
+}
+
+/** Compiles one module; returns where Cargo put it. */
+function compile({ profile, features }) {
+  // As a variable the flags would replace those of .cargo/config.toml, without which there is no SIMD; and they are meant for
+  // this machine's processor.
+  const { RUSTFLAGS: _, CARGO_ENCODED_RUSTFLAGS: __, ...env } = process.env;
+  // The library's type is given here and not in Cargo.toml, because native builds need no second library.
+  const kind = ['rustc', '--profile', profile, '--lib', '--crate-type', 'cdylib', '--target', TARGET, '--locked'];
+  run('cargo', [...kind, '--no-default-features', '--features', features], { env });
+  return at(process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
+}
+
+/** Makes www/wasm/NAME from what Cargo compiled. */
+async function build(name) {
+  const module = MODULES[name];
+  const compiled = compile(module);
+  const { tool, version } = bindgen();
+  const folder = at('www', 'wasm', name);
+  const file = path.join(folder, 'lowshot_bg.wasm');
+  const input = sha256(JSON.stringify([sha256(readFileSync(compiled)), version, module, ABILITIES]));
+  const stamp = path.join(folder, 'stamp.json');
+  if (existsSync(stamp) && existsSync(file) && JSON.parse(readFileSync(stamp, 'utf8')).input === input) {
+    console.log(`www/wasm/${name} is up to date`);
+    return;
+  }
+  rmSync(folder, { recursive: true, force: true });
+  run(tool, ['--target', 'web', '--out-dir', folder, '--out-name', 'lowshot', compiled]);
+  const before = readFileSync(file).length;
+  const start = performance.now();
+  runNode('binaryen/bin/wasm-opt', [...module.optimise, ...ABILITIES, file, '-o', file]);
+  const seconds = (performance.now() - start) / 1000;
+  const bytes = readFileSync(file);
+  const { br } = await compressed(bytes);
+  const optimised = `${size(bytes.length)} after wasm-opt ${module.optimise} (${seconds.toFixed(0)} s)`;
+  console.log(`www/wasm/${name}: ${size(before)}, ${optimised}, ${size(br.length)} with brotli`);
+  write(stamp, JSON.stringify({ input, bytes: bytes.length, brotli: br.length }));
+}
+
+/** Builds the modules that are not up to date. */
+export async function buildModules({ cpuOnly = false } = {}) {
+  needCargo();
+  needTarget();
+  install();
+  await build('cpu');
+  if (!cpuOnly) {
+    await build('gpu');
+  } else if (!existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {
+    // The same functions, and no GPU found: so that the page compiles. Without a stamp, so the next full build replaces it.
+    cpSync(at('www', 'wasm', 'cpu'), at('www', 'wasm', 'gpu'), { recursive: true });
+    rmSync(at('www', 'wasm', 'gpu', 'stamp.json'));
+    console.log('www/wasm/gpu: the CPU module stands in for it');
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main(() => buildModules({ cpuOnly: process.argv.includes('--cpu-only') }));
+}
