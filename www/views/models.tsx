@@ -1,0 +1,170 @@
+import type { Model, ModelState } from '../app/state';
+import { texts } from '../texts';
+import { useActions, useApp } from './app';
+import { Button, Choice, FileButton, ProgressBar, Sheet } from './controls';
+import { hasFiles, readDrop } from './drop';
+import { Icon } from './icons';
+import { closePanel } from './panels';
+
+export function Models() {
+  const models = useApp((state) => state.models);
+  const state = useApp((one) => one.model);
+  return (
+    <Sheet title={texts.models.title} onClose={closePanel} testId="models-panel">
+      <p class="lead">{texts.models.lead}</p>
+      <ul class="rows">
+        {models.map((model) => (
+          <ModelRow key={model.name} model={model} state={state} />
+        ))}
+      </ul>
+      <OwnModel />
+      <DeviceChoice />
+      <StorageUse />
+      <section class="privacy">
+        <Icon name="lock" />
+        <div>
+          <b>{texts.models.privacy}</b>
+          <p>{texts.models.privacyAbout}</p>
+        </div>
+      </section>
+    </Sheet>
+  );
+}
+
+function ModelRow({ model, state }: { model: Model; state: ModelState }) {
+  const actions = useActions();
+  const mine = state.name === model.name;
+  const busy = mine && (state.status === 'downloading' || state.status === 'loading');
+  const used = mine && state.status === 'ready';
+  const facts = [
+    texts.models.about(model.parametersMillions, model.imageSize),
+    model.knowsWords ? texts.models.words : model.source === 'inside' ? texts.models.noWords : texts.models.noWordsOther,
+    model.source === 'inside' ? texts.models.inside : model.source === 'file' ? texts.models.fromFile : model.cachedBytes ? texts.models.cached(model.cachedBytes) : undefined,
+  ].filter((fact) => fact !== undefined);
+  return (
+    <li class={`row model-row${used ? ' current' : ''}`} data-testid="model-row" data-name={model.name} data-status={mine ? state.status : 'idle'}>
+      <div class="row-main">
+        <b>{model.name}</b>
+        <p>{model.about}</p>
+        <small>{facts.join(' · ')}</small>
+      </div>
+      <div class="row-buttons">
+        {used ? (
+          <span class="tag used-tag">
+            <Icon name="check" />
+            {texts.models.inUse}
+          </span>
+        ) : busy ? (
+          <Button testId="cancel-download" onClick={() => actions.cancelDownload()}>
+            {texts.models.cancel}
+          </Button>
+        ) : (
+          <Button
+            testId="use-model"
+            {...(needsDownload(model) ? { icon: 'download' as const } : {})}
+            onClick={() => void actions.useModel(model.name)}
+          >
+            {needsDownload(model) ? texts.models.download(model.bytes) : texts.models.use}
+          </Button>
+        )}
+        {model.cachedBytes > 0 && model.source !== 'inside' && !busy && (
+          <Button icon="trash" look="quiet" testId="forget-model" label={texts.models.forgetAbout(model.name, model.cachedBytes)} onClick={() => void actions.forgetModel(model.name)} />
+        )}
+      </div>
+      {busy && <Progress state={state} />}
+      {mine && state.status === 'failed' && (
+        <p class="row-problem" role="alert">
+          {state.problem}
+        </p>
+      )}
+    </li>
+  );
+}
+
+function needsDownload(model: Model): boolean {
+  return model.source === 'hub' && model.cachedBytes < model.bytes;
+}
+
+function Progress({ state }: { state: ModelState }) {
+  const { progress } = state;
+  if (!progress) return <p class="row-progress">{texts.models.loading}</p>;
+  return (
+    <div class="row-progress">
+      <ProgressBar fraction={progress.total ? progress.done / progress.total : 0} label={texts.models.title} />
+      <small>
+        <span class="number">{texts.models.progress(progress.done, progress.total)}</span> <span class="row-file">{progress.file}</span>
+      </small>
+    </div>
+  );
+}
+
+function OwnModel() {
+  const actions = useActions();
+  return (
+    <section
+      class="own-model"
+      onDragOver={(event) => {
+        if (hasFiles(event.dataTransfer)) event.preventDefault();
+      }}
+      onDrop={(event) => {
+        if (!event.dataTransfer || !hasFiles(event.dataTransfer)) return;
+        event.preventDefault();
+        event.stopPropagation();
+        void readDrop(event.dataTransfer).then((items) => actions.useModelFiles(items.map((item) => item.file)));
+      }}
+    >
+      <div>
+        <b>{texts.models.own}</b>
+        <p>{texts.models.ownAbout}</p>
+      </div>
+      <FileButton icon="folder" multiple testId="model-files-input" onFiles={(files) => void actions.useModelFiles(files)}>
+        {texts.models.chooseFiles}
+      </FileButton>
+    </section>
+  );
+}
+
+function DeviceChoice() {
+  const actions = useActions();
+  const device = useApp((state) => state.settings.device);
+  const { info, reason } = useApp((state) => state.model);
+  return (
+    <section>
+      <h3>{texts.models.device}</h3>
+      <Choice
+        label={texts.models.device}
+        value={device}
+        testId="device"
+        options={(['auto', 'cpu', 'webgpu'] as const).map((value) => ({ value, text: texts.models.devices[value] }))}
+        onChange={(value) => void actions.setDevice(value)}
+      />
+      {info && (
+        <p class="small">
+          {texts.models.now(texts.header.device[info.device], info.deviceName)}, {texts.models.speed(info.imagesPerSecond)}
+        </p>
+      )}
+      {reason && <p class="small">{reason}</p>}
+    </section>
+  );
+}
+
+function StorageUse() {
+  const storage = useApp((state) => state.storage);
+  return (
+    <section data-testid="storage" data-mode={storage.mode}>
+      <h3>{texts.models.storage}</h3>
+      {storage.mode === 'memory' ? (
+        <p class="warning">
+          <Icon name="warning" />
+          {texts.models.memory}
+        </p>
+      ) : (
+        <>
+          <ProgressBar fraction={storage.quotaBytes ? storage.usedBytes / storage.quotaBytes : 0} label={texts.models.storage} />
+          <p class="small number">{texts.models.used(storage.usedBytes, storage.quotaBytes)}</p>
+        </>
+      )}
+      {storage.problem && <p class="warning">{storage.problem}</p>}
+    </section>
+  );
+}

@@ -1,0 +1,52 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Attention } from '../app/state';
+import { useActions, useApp } from './app';
+import { Heat } from './heat';
+
+const tallest = 300;
+
+/** A picture being tried, as large as there is room, with the heat map over it where that is wanted. */
+export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: boolean }) {
+  const actions = useActions();
+  const used = useApp((state) => state.training.used);
+  const [url, setUrl] = useState<string>();
+  const [ratio, setRatio] = useState(1);
+  const [attention, setAttention] = useState<Attention>();
+
+  useEffect(() => {
+    const made = URL.createObjectURL(blob);
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [blob]);
+
+  useEffect(() => {
+    setAttention(undefined);
+    if (!heat) return;
+    let there = true;
+    void actions.attention(blob).then((got) => there && setAttention(got));
+    return () => {
+      there = false;
+    };
+  }, [blob, heat, used]);
+
+  return (
+    <div class="stage">
+      {/* An unreadable picture leaves the stage empty; the answer says why. */}
+      <div class="stage-picture" style={{ width: `min(100%, ${Math.round(tallest * ratio)}px)`, aspectRatio: String(ratio) }}>
+        {url && (
+          <img
+            src={url}
+            alt={name}
+            decoding="async"
+            onLoad={(event) => {
+              const { naturalWidth, naturalHeight } = event.currentTarget;
+              if (naturalWidth && naturalHeight) setRatio(naturalWidth / naturalHeight);
+            }}
+            onError={(event) => event.currentTarget.remove()}
+          />
+        )}
+        {attention && <Heat attention={attention} />}
+      </div>
+    </div>
+  );
+}

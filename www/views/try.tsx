@@ -1,0 +1,128 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Answer } from '../app/state';
+import { texts } from '../texts';
+import { useApp } from './app';
+import { AnswerView } from './answer';
+import { Button, Choice, FileButton, Switch } from './controls';
+import { hasFiles, readDrop } from './drop';
+import { Examples } from './examples';
+import { Live } from './live';
+import { Results } from './results';
+import { Step } from './step';
+import { Stage } from './stage';
+import { type Try as Picture, useTries } from './tries';
+import { WordsField } from './words';
+
+/** Pictures for the preview that were dropped or pasted elsewhere on the page. */
+export const tryEvent = 'lowshot-try';
+
+/** The third step: any picture, or what the camera sees, and what is said of it. */
+export function Try() {
+  const [mode, setMode] = useState<'mine' | 'words'>('mine');
+  const [typed, setTyped] = useState<readonly string[]>([]);
+  const words = useMemo(() => (mode === 'words' ? typed : undefined), [mode, typed]);
+  const epoch = useApp(
+    ({ training, model, project }) =>
+      `${training.status === 'running' ? '' : training.used} ${training.status} ${training.stale} ${model.name} ${model.status} ${project.id} ${project.classes.map((card) => (card.enabled ? card.name : '')).join()}`,
+  );
+  const { tries, chosen, choose, add, clear } = useTries(words, epoch);
+  const [live, setLive] = useState(false);
+  const [heat, setHeat] = useState(false);
+  const [over, setOver] = useState(false);
+  const enough = useApp((state) => state.project.classes.filter((card) => card.enabled).length >= 2);
+
+  const addFiles = (files: readonly File[]) => {
+    setLive(false);
+    add(files.map((file) => ({ name: file.name, blob: file })));
+  };
+  useEffect(() => {
+    const listen = (event: Event) => addFiles((event as CustomEvent<readonly File[]>).detail);
+    document.addEventListener(tryEvent, listen);
+    return () => document.removeEventListener(tryEvent, listen);
+  }, []);
+
+  const ready = words ? words.length >= 2 : enough;
+  return (
+    <Step number={3} id="try" title={texts.try.title} lead={texts.try.lead}>
+      <div
+        class={`try${over ? ' over' : ''}`}
+        data-testid="try"
+        onDragOver={(event) => {
+          if (!hasFiles(event.dataTransfer)) return;
+          event.preventDefault();
+          setOver(true);
+        }}
+        onDragLeave={(event) => {
+          if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
+        }}
+        onDrop={(event) => {
+          setOver(false);
+          if (!event.dataTransfer || !hasFiles(event.dataTransfer)) return;
+          event.preventDefault();
+          event.stopPropagation();
+          void readDrop(event.dataTransfer).then((items) => addFiles(items.map((item) => item.file)));
+        }}
+      >
+        <div class="try-bar">
+          <Choice
+            label={texts.try.source}
+            value={mode}
+            testId="try-mode"
+            options={[
+              { value: 'mine', text: texts.try.mine },
+              { value: 'words', text: texts.try.words },
+            ]}
+            onChange={setMode}
+          />
+          <Switch on={heat} onChange={() => setHeat(!heat)}>
+            {texts.try.heat}
+          </Switch>
+        </div>
+        {mode === 'words' && <WordsField onChange={setTyped} />}
+
+        {live ? <Live words={words} ready={ready} heat={heat} onClose={() => setLive(false)} /> : chosen ? <Shown picture={chosen} heat={heat} ready={ready} byWords={!!words} /> : <div class="try-empty">{texts.try.drop}</div>}
+
+        <div class="try-sources">
+          <Button icon={live ? 'stop' : 'camera'} testId="try-camera" onClick={() => setLive(!live)}>
+            {live ? texts.try.cameraStop : texts.try.camera}
+          </Button>
+          <FileButton icon="pictures" accept="image/*" multiple testId="try-input" onFiles={addFiles}>
+            {texts.try.choose}
+          </FileButton>
+        </div>
+
+        {tries.length > 0 && !live && <Results tries={tries} chosen={chosen} onChoose={choose} onClear={clear} />}
+        <Examples
+          onTry={(pictures) => {
+            setLive(false);
+            add(pictures);
+          }}
+        />
+      </div>
+    </Step>
+  );
+}
+
+function Shown({ picture, heat, ready, byWords }: { picture: Picture; heat: boolean; ready: boolean; byWords: boolean }) {
+  const { status, answer, truth } = picture;
+  return (
+    <>
+      <Stage blob={picture.blob} name={picture.name} heat={heat && !!answer} />
+      <div class="try-answer" data-testid="try-answer" data-status={status}>
+        {answer && ready ? <AnswerView answer={answer} /> : <p class="try-note">{status === 'unreadable' ? texts.try.unreadable : !ready ? (byWords ? texts.try.wordsNeedTwo : texts.try.needClasses) : status === 'silent' ? texts.try.noAnswer : texts.try.thinking}</p>}
+        {answer && ready && <Footnote answer={answer} truth={truth} byWords={byWords} />}
+      </div>
+    </>
+  );
+}
+
+function Footnote({ answer, truth, byWords }: { answer: Answer; truth?: string | undefined; byWords: boolean }) {
+  const trained = useApp((state) => state.training.used !== undefined);
+  return (
+    <p class="answer-foot">
+      {truth && !byWords && <span class={answer.classes[answer.best]?.name === truth ? 'right' : 'wrong'}>{texts.try.truth(truth)}</span>}
+      <span>{!byWords && !trained ? texts.try.byText : texts.try.by(texts.methods[answer.method].name)}</span>
+      <span class="number">{texts.try.milliseconds(answer.milliseconds)}</span>
+    </p>
+  );
+}
