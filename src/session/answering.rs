@@ -72,6 +72,17 @@ impl<B: ClipBackend, H: ClipBackend> Answering<B, H> {
     }
 }
 
+/// A learnt method at rest: an adapter file, and what such a file does not say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The adapter file.
+    pub adapter: Vec<u8>,
+    /// As in [`Answering`].
+    pub calibration: Calibration,
+    /// As in [`Answering`].
+    pub examples: Vec<f32>,
+}
+
 /// What is said of a photo by a method that has not learnt from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {

@@ -5,6 +5,8 @@
 //! targets are softened as if one photo more had been seen of which nothing is known (as in Platt's "Probabilistic outputs for
 //! support vector machines", 1999, section 2.2).
 
+use serde::{Deserialize, Serialize};
+
 use crate::train::metrics::{Scores, best, softmax};
 
 /// Temperatures that are considered, as natural logarithms: from a twentieth to a hundred.
@@ -39,7 +41,7 @@ pub struct Answer {
 }
 
 /// What turns a method's logits into answers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// What logits are divided by.
     pub temperature: f32,
@@ -107,7 +109,7 @@ fn negative_log_likelihood(scores: &Scores, labels: &[usize], temperature: f64) 
 }
 
 /// How similar each example is to its nearest other example.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likeness {
     mean: f32,
     deviation: f32,

@@ -25,7 +25,7 @@ pub mod rung;
 #[allow(clippy::module_inception, reason = "it is what the folder is about")]
 pub mod session;
 
-pub use answering::{Answering, RungResult};
+pub use answering::{Answering, Kept, RungResult};
 pub use backbone::Backbone;
 pub use calibration::{Answer, Calibration, Unsure};
 pub use folds::Folds;

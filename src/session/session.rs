@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Answer, Answering, Backbone, Calibration, Class, Ground, Rung, RungOptions,
-    answering::How,
+    answering::{How, Kept},
     attention::{self, Grid},
     ground::features,
 };
@@ -115,11 +115,14 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
     /// # Errors
     /// [`Error::Usage`] for one that has not been learnt.
     pub fn choose(&mut self, method: Method) -> Result<()> {
-        if self.answering.iter().all(|answering| answering.method != method) {
-            return Err(Error::Usage(format!("{method} has not been learnt: train it first")));
-        }
+        self.learnt(method)?;
         self.chosen = method;
         Ok(())
+    }
+
+    fn learnt(&self, method: Method) -> Result<&Answering<B, H>> {
+        let found = self.answering.iter().find(|answering| answering.method == method);
+        found.ok_or_else(|| Error::Usage(format!("{method} has not been learnt: train it first")))
     }
 
     fn chosen(&self) -> Result<&Answering<B, H>> {
@@ -178,13 +181,17 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
     /// # Errors
     /// There are no classes; the device fails.
     pub async fn export(&self, templates: Vec<String>) -> Result<Vec<u8>> {
+        self.write(self.chosen()?, templates).await
+    }
+
+    async fn write(&self, answering: &Answering<B, H>, templates: Vec<String>) -> Result<Vec<u8>> {
         let info = AdapterInfo {
             backbone: self.ground.backbone.name.clone(),
             backbone_sha256: self.ground.backbone.sha256.clone(),
             classes: self.ground.classes.iter().map(|class| class.name.clone()).collect(),
             templates,
         };
-        match &self.chosen()?.how {
+        match &answering.how {
             How::Features(learnt) => adapter_file::write(learnt, &info).await,
             How::Towers { learnt, .. } => adapter_file::write(learnt, &info).await,
         }
@@ -195,18 +202,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
     /// # Errors
     /// It is damaged, or of another model.
     pub async fn import(&mut self, label: &str, file: &AdapterFile) -> Result<()> {
-        let backbone = &self.ground.backbone;
-        let how = match file.method {
-            Method::Tuning(_) => {
-                let mut towers = backbone.clone();
-                let learnt = towers.adapt(label, file)?;
-                How::Towers { learnt, towers }
-            }
-            _ => {
-                file.info.check_backbone(label, &backbone.name, &backbone.sha256)?;
-                How::Features(Learnt::on_features(file.head::<H>(&self.ground.host)?))
-            }
-        };
+        let how = self.opened(label, file)?;
         let prompts = templates::prompts(&file.info.templates, &file.info.classes);
         let classes = file.info.classes.iter().cloned().zip(prompts).map(|(name, prompts)| Class { name, prompts });
         self.set_classes(classes.collect()).await?;
@@ -215,6 +211,53 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
         self.keep(answering);
         self.chosen = file.method;
         Ok(())
+    }
+
+    fn opened(&self, label: &str, file: &AdapterFile) -> Result<How<B, H>> {
+        let backbone = &self.ground.backbone;
+        if let Method::Tuning(_) = file.method {
+            let mut towers = backbone.clone();
+            let learnt = towers.adapt(label, file)?;
+            return Ok(How::Towers { learnt, towers });
+        }
+        file.info.check_backbone(label, &backbone.name, &backbone.sha256)?;
+        Ok(How::Features(Learnt::on_features(file.head::<H>(&self.ground.host)?)))
+    }
+
+    /// A learnt method for [`Session::restore`], `templates` as above.
+    ///
+    /// # Errors
+    /// It has not been learnt; the device fails.
+    pub async fn kept(&self, method: Method, templates: Vec<String>) -> Result<Kept> {
+        let answering = self.learnt(method)?;
+        let adapter = self.write(answering, templates).await?;
+        Ok(Kept { adapter, calibration: answering.calibration, examples: answering.examples.clone() })
+    }
+
+    /// Takes back a learnt method of the same model and classes as if it had just been learnt; `label` names it in messages.
+    ///
+    /// # Errors
+    /// It is damaged, or of another model or other classes.
+    pub fn restore(&mut self, label: &str, kept: Kept) -> Result<Method> {
+        let Kept { adapter, calibration, examples } = kept;
+        let file = AdapterFile::open(label, Arc::new(adapter))?;
+        let refuse = |why: String| Error::Adapter { file: label.into(), why };
+        if !file.info.classes.iter().eq(self.ground.classes.iter().map(|class| &class.name)) {
+            return Err(refuse(format!(
+                "it tells {} apart, not these classes; train again",
+                file.info.classes.join(", ")
+            )));
+        }
+        if !examples.len().is_multiple_of(self.ground.width()) {
+            return Err(refuse(format!(
+                "{} numbers are no rows of {}; train again",
+                examples.len(),
+                self.ground.width()
+            )));
+        }
+        let how = self.opened(label, &file)?;
+        self.keep(Answering { method: file.method, calibration, examples, how });
+        Ok(file.method)
     }
 }
 

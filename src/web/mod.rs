@@ -7,6 +7,7 @@
 //! | [`gpu`] | the device itself, where this module was built for one |
 //! | [`session`] | [`crate::session::Session`] on whichever device was chosen |
 //! | [`rung`] | a method judged and learnt, a slice of time a call |
+//! | [`hash`] | SHA-256 in pieces |
 //! | [`error`] | one line and its kind |
 //! | [`console`] | what libraries log |
 //!
@@ -18,6 +19,7 @@ pub mod error;
 #[cfg_attr(feature = "webgpu", path = "gpu_on.rs")]
 #[cfg_attr(not(feature = "webgpu"), path = "gpu_off.rs")]
 pub mod gpu;
+pub mod hash;
 pub mod picture;
 pub mod rung;
 pub mod session;

@@ -51,11 +51,21 @@ struct Wanted {
 
 /// What a slice of time came to.
 #[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-enum Event {
-    Steps { stage: &'static str, fold: usize, folds: usize, step: usize, steps: usize, losses: Vec<f32>, fraction: f32 },
-    Pictures { wanted: Vec<Wanted>, losses: Vec<f32>, fraction: f32 },
-    Done { result: RungResult, losses: Vec<f32> },
+struct Slice {
+    /// "check" while photos are left out, then "final".
+    stage: &'static str,
+    fold: usize,
+    folds: usize,
+    step: usize,
+    steps: usize,
+    losses: Vec<f32>,
+    fraction: f32,
+    /// What the next call has to bring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<Vec<Wanted>>,
+    /// Once everything is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<RungResult>,
 }
 
 impl Rung {
@@ -86,8 +96,8 @@ fn over() -> Error {
 
 #[wasm_bindgen]
 impl Rung {
-    /// Works for about so many milliseconds. After an event that wants pictures the next call brings them, in order, laid end to
-    /// end. After "done" the session can choose the method.
+    /// Works for about so many milliseconds. After a slice that wants pictures the next call brings them, in order, laid end to
+    /// end. After one with a result the session can choose the method.
     ///
     /// # Errors
     /// What the method cannot learn from, pictures that were not asked for, a device that fails.
@@ -96,31 +106,31 @@ impl Rung {
         let side = on_either!(AnyRung, inner, rung => rung.image_size());
         let mut brought = pixels.map(|pixels| pictures(pixels, side)).transpose()?;
         let start = now();
-        let mut losses = Vec::new();
-        loop {
-            let progress = on_either!(AnyRung, inner, rung => rung.next(brought.take()).await?);
-            let fraction = on_either!(AnyRung, inner, rung => rung.fraction());
-            match progress {
+        let (mut losses, mut wanted, mut finished) = (Vec::new(), None, false);
+        while wanted.is_none() && !finished {
+            match on_either!(AnyRung, inner, rung => rung.next(brought.take()).await?) {
                 Progress::Step(step) => {
                     self.steps = (step.step, step.steps);
                     losses.push(step.loss);
                 }
                 Progress::Done => {}
-                Progress::Pictures(wanted) => {
+                Progress::Pictures(pictures) => {
                     let view = |view| serde_json::to_string(&view).unwrap_or_default();
-                    let wanted =
-                        wanted.iter().map(|one| Wanted { example: one.example, view: view(one.view) }).collect();
-                    return to_js(&Event::Pictures { wanted, losses, fraction });
+                    let needed = pictures.iter().map(|one| Wanted { example: one.example, view: view(one.view) });
+                    wanted = Some(needed.collect());
                 }
-                Progress::Finished => return to_js(&Event::Done { result: self.finish()?, losses }),
+                Progress::Finished => finished = true,
             }
             if now() - start >= milliseconds {
-                let (fold, folds) = on_either!(AnyRung, inner, rung => rung.fold());
-                let stage = if fold < folds { "check" } else { "final" };
-                let (step, steps) = self.steps;
-                return to_js(&Event::Steps { stage, fold, folds, step, steps, losses, fraction });
+                break;
             }
         }
+        let (fold, folds) = on_either!(AnyRung, inner, rung => rung.fold());
+        let fraction = on_either!(AnyRung, inner, rung => rung.fraction());
+        let stage = if fold < folds { "check" } else { "final" };
+        let (step, steps) = self.steps;
+        let result = if finished { Some(self.finish()?) } else { None };
+        to_js(&Slice { stage, fold, folds, step, steps, losses, fraction, wanted, result })
     }
 
     /// Everything that the rest depends on, for `Session.begin`; nothing where starting again costs nothing, or where the last

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error,
     adapter::Method,
-    session::{Answer, Backbone, Class, RungOptions, Session as Core, Unsure},
+    session::{Answer, Backbone, Calibration, Class, Kept, RungOptions, Session as Core, Unsure},
     weights::{AdapterFile, files::MemoryFiles, training_file},
 };
 
@@ -225,6 +225,45 @@ impl Session {
     /// It has not been learnt.
     pub fn choose(&mut self, method: &str) -> Result<()> {
         let method: Method = method.parse()?;
+        self.take_from_shelf();
+        on_either!(AnySession, &mut self.inner, session => Ok(session.choose(method)?))
+    }
+
+    /// A learnt method for `restore`: `{ adapter, calibration, examples }`, plain data that can be stored.
+    ///
+    /// # Errors
+    /// It has not been learnt; the device fails.
+    pub async fn kept(&mut self, method: String, templates: Vec<String>) -> Result<JsValue> {
+        let method: Method = method.parse()?;
+        self.take_from_shelf();
+        let Kept { adapter, calibration, examples } =
+            on_either!(AnySession, &self.inner, session => session.kept(method, templates).await?);
+        let object = Object::new();
+        let calibration = serde_json::to_string(&calibration).map_err(|why| Error::Failed(why.to_string()))?;
+        let entries: [(&str, JsValue); 3] = [
+            ("adapter", Uint8Array::from(adapter.as_slice()).into()),
+            ("calibration", calibration.into()),
+            ("examples", Float32Array::from(examples.as_slice()).into()),
+        ];
+        for (key, value) in entries {
+            // A new object takes any property.
+            let _ = Reflect::set(&object, &key.into(), &value);
+        }
+        Ok(object.into())
+    }
+
+    /// Takes back a method that was learnt with this model and these classes.
+    ///
+    /// # Errors
+    /// It is damaged, or of another model or other classes.
+    pub fn restore(&mut self, label: &str, adapter: Vec<u8>, calibration: &str, examples: Vec<f32>) -> Result<String> {
+        let wrong = |why| Error::Adapter { file: label.into(), why: format!("its calibration: {why}; train again") };
+        let calibration: Calibration = serde_json::from_str(calibration).map_err(wrong)?;
+        let kept = Kept { adapter, calibration, examples };
+        Ok(on_either!(AnySession, &mut self.inner, session => session.restore(label, kept)?).name())
+    }
+
+    fn take_from_shelf(&mut self) {
         for answering in self.shelf.take() {
             match (&mut self.inner, answering) {
                 (AnySession::Cpu(session), AnyAnswering::Cpu(answering)) => session.keep(answering),
@@ -232,7 +271,6 @@ impl Session {
                 _ => unreachable!("a session's rungs are on its device"),
             }
         }
-        on_either!(AnySession, &mut self.inner, session => Ok(session.choose(method)?))
     }
 
     /// Answers (`{ probabilities, best, unsure? }[]`) for preprocessed pictures laid end to end, by the chosen method.

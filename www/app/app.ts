@@ -1,0 +1,322 @@
+/** The page's only source of truth: state, and everything that can be done, put together from its parts. */
+import { Engine } from '../engine/engine.ts';
+import { LowshotError } from '../engine/error.ts';
+import { Pictures } from '../engine/pictures.ts';
+import { hasher } from '../store/hasher.ts';
+import { type Store, openStore } from '../store/store.ts';
+import type { Actions, App } from './actions.ts';
+import { DEMO } from './catalogue.ts';
+import { Container } from './container.ts';
+import { DEFAULT_SETTINGS, IDLE, Learning } from './learning.ts';
+import { Models } from './models.ts';
+import { Notices } from './notices.ts';
+import { Photos } from './photos.ts';
+import { readProject, writeProject } from './project-file.ts';
+import { Projects } from './projects.ts';
+import type { ProjectRecord, SampleSet } from './record.ts';
+import { openSamples } from './samples.ts';
+import { resultsTable, download, fileName } from './export.ts';
+import type { Id, Settings, State } from './state.ts';
+import { Trying } from './trying.ts';
+
+const SETTINGS = 'lowshot-settings';
+
+const EMPTY: State = {
+  project: { id: '', name: '', classes: [], templates: [], savedAt: 0 },
+  projects: [],
+  models: [],
+  model: { status: 'none', name: '' },
+  training: IDLE,
+  settings: DEFAULT_SETTINGS,
+  storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
+  notices: [],
+  examples: [],
+  offline: false,
+};
+
+/** Opens what is stored, begins to load the model, and gives the page what it shows meanwhile. */
+export async function createApp(): Promise<App> {
+  const container = new Container({ ...EMPTY, settings: storedSettings() });
+  const notices = new Notices(container);
+  const { store, problem } = await openStore();
+  if (problem) notices.problem(`${problem[0]?.toUpperCase()}${problem.slice(1)}: everything goes when this tab is closed. Save the project as a file to keep it.`);
+  return new LowshotApp(container, store, notices, problem);
+}
+
+class LowshotApp implements App {
+  readonly actions: Actions;
+  readonly #container: Container;
+  readonly #store: Store;
+  readonly #notices: Notices;
+  readonly #engine = new Engine();
+  readonly #adding = new Pictures();
+  readonly #trying = new Pictures();
+  readonly #projects: Projects;
+  readonly #models: Models;
+  readonly #photos: Photos;
+  readonly #learning: Learning;
+
+  constructor(container: Container, store: Store, notices: Notices, problem: string | undefined) {
+    this.#container = container;
+    this.#store = store;
+    this.#notices = notices;
+    const hash = hasher(() => this.#adding.worker());
+    this.#projects = new Projects(container, store, notices);
+    this.#models = new Models(container, store, this.#engine, hash, notices, () => this.#modelReady());
+    this.#photos = new Photos(container, store, this.#engine, this.#adding, notices, this.#projects, () => this.#models.ready());
+    this.#projects.photos = this.#photos;
+    this.#learning = new Learning(container, store, this.#engine, this.#photos, this.#projects, this.#models, notices);
+    this.#projects.onChange = () => this.#learning.checkStale();
+    this.#engine.onDeath = ({ kind, message }) =>
+      notices.info(kind === 'lost' ? `The GPU went away and is being asked for again; nothing is lost (${message}).` : `The model’s worker stopped and was started again; nothing is lost (${message}).`);
+    const trying = new Trying(container, this.#engine, this.#trying, this.#learning, this.#models, notices);
+    this.actions = this.#made(trying);
+    container.update({ storage: { ...container.state.storage, mode: store.mode, ...(problem ? { problem } : {}) } });
+    addEventListener('pagehide', () => void this.#projects.flush());
+    void this.#begin();
+  }
+
+  get state(): State {
+    return this.#container.state;
+  }
+
+  subscribe(listener: () => void): () => void {
+    return this.#container.subscribe(listener);
+  }
+
+  async #begin(): Promise<void> {
+    // A damaged project is left where it is, and another begun.
+    const last = await this.#projects.last().catch((error: unknown) => void this.#notices.problem(LowshotError.from(error).message));
+    await this.#models.list();
+    if (last) {
+      await this.#projects.show(last);
+      const model = this.#container.state.models.find(({ name, source, cachedBytes }) => name === last.model && (source === 'inside' || cachedBytes > 0));
+      this.#opening = last;
+      if (!(await this.#models.use(model?.name ?? DEMO)) && model && model.name !== DEMO) await this.#models.use(DEMO);
+    } else {
+      const loading = this.#models.use(DEMO);
+      await this.#openSample('eurosat');
+      await loading;
+    }
+    void this.#showStorage();
+  }
+
+  /** The project whose training is to be taken up when the model is ready. */
+  #opening: ProjectRecord | undefined;
+
+  async #modelReady(): Promise<void> {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    // Not waited for: the model is of use before all photos have been seen by it.
+    void (async () => {
+      await this.#learning.clear();
+      await this.#photos.complete(this.#projects.allSamples);
+      if (opening?.id === this.#projects.projectId) await this.#learning.restore(opening.training);
+      this.#projects.save();
+    })().catch((error: unknown) => this.#notices.problem(LowshotError.from(error).message));
+    await this.#showStorage();
+  }
+
+  async #open(record: ProjectRecord): Promise<void> {
+    await this.#learning.clear();
+    await this.#projects.show(record);
+    const { model } = this.#container.state;
+    const has = this.#container.state.models.some(({ name, source, cachedBytes }) => name === record.model && (source === 'inside' || cachedBytes > 0));
+    if (record.model !== model.name && has) {
+      this.#opening = record;
+      await this.#models.use(record.model);
+      return;
+    }
+    if (record.model !== model.name && record.training) {
+      this.#notices.info(`What this project has learnt is of the model ${record.model}: choose that one to use it, or train again.`);
+    }
+    await this.#photos.complete(this.#projects.allSamples);
+    await this.#learning.restore(record.training);
+  }
+
+  async #openSample(which: SampleSet): Promise<void> {
+    await this.#told(async () => {
+      await this.#learning.clear();
+      const samples = await openSamples(which);
+      await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
+      this.#container.update({ examples: samples.examples });
+      const added: Promise<void>[] = [];
+      for (const { name, photos } of samples.classes) {
+        const id = this.#projects.addClass(name);
+        added.push(this.#photos.add(id, await Promise.all(photos.map(async (url) => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) })))));
+      }
+      await Promise.all(added);
+      if (which === 'eurosat') await this.#learning.train();
+    });
+  }
+
+  async #showStorage(): Promise<void> {
+    const found = await this.#store.estimate();
+    if (found) this.#container.update(({ storage }) => ({ storage: { ...storage, usedBytes: found.used, quotaBytes: found.quota } }));
+    const offline = 'serviceWorker' in navigator && Boolean(navigator.serviceWorker.controller) && this.#store.mode === 'persistent';
+    this.#container.update({ offline });
+  }
+
+  async #addFolders(items: readonly { readonly path: string; readonly file: File }[], classId?: Id): Promise<void> {
+    const groups = new Map<string, File[]>();
+    for (const { path, file } of items) {
+      if (file.name.startsWith('.')) continue;
+      const folder = path.split('/').filter(Boolean).slice(0, -1).at(-1) ?? '';
+      groups.set(folder, [...(groups.get(folder) ?? []), file]);
+    }
+    for (const [folder, files] of groups) {
+      const there = this.#container.state.project.classes.find(({ name }) => name === folder);
+      const id = (groups.size === 1 && classId) || (folder ? (there?.id ?? this.#projects.addClass(folder)) : (classId ?? this.#projects.addClass()));
+      await this.#addPhotos(id, files);
+    }
+  }
+
+  async #addPhotos(classId: Id, photos: readonly (File | Blob)[]): Promise<void> {
+    const named = photos.map((blob, index) => ({ name: blob instanceof File && blob.name ? blob.name : `photo ${index + 1}`, blob }));
+    await this.#told(() => this.#photos.add(classId, named));
+    void this.#showStorage();
+  }
+
+  async #saveFile(): Promise<void> {
+    await this.#told(async () => {
+      const record = this.#projects.record();
+      const keys = await this.#store.keys('learnt', record.id);
+      const learnt = await Promise.all(keys.map((key) => this.#store.get('learnt', key)));
+      const blob = await writeProject(record, (id) => this.#photos.photo(id), learnt.flatMap((one) => one ?? []));
+      download(blob, fileName(record.name, 'lowshot.zip'));
+    });
+  }
+
+  async #openFile(file: File): Promise<void> {
+    await this.#told(async () => {
+      const { record, photos, learnt } = await readProject(file);
+      await this.#learning.clear();
+      const info = await this.#models.ready();
+      const failed = await this.#photos.adopt(record, photos, info);
+      await this.#store.put('learnt', learnt.map((one) => ({ ...one, key: `${record.id}\n${one.method}`, project: record.id })));
+      const classes = record.classes.map((card) => ({ ...card, samples: card.samples.filter(({ id }) => !failed.has(id)) }));
+      await this.#open({ ...record, classes });
+      this.#projects.save();
+      this.#notices.good(`${record.name} is open.`);
+    });
+  }
+
+  async #importAdapter(file: File): Promise<void> {
+    await this.#told(async () => {
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      await this.#models.ready();
+      await this.#learning.stop();
+      const { method, classes, templates, kept } = await this.#engine.importAdapter(file.name, bytes);
+      await this.#projects.show(this.#projects.empty(file.name.replace(/\.safetensors$/, ''), { templates }));
+      const cards = classes.map((name) => ({ id: this.#projects.addClass(name), name }));
+      await this.#learning.adopt({ key: this.#learning.learntKey(method), project: this.#projects.projectId, method, ...kept }, cards, templates);
+      this.#notices.good(`${file.name} answers now: ${method}, ${classes.length} classes.`);
+    });
+  }
+
+  #changeSettings(change: Partial<Settings>): void {
+    const settings = { ...this.#container.state.settings, ...change };
+    this.#container.update({ settings });
+    try {
+      localStorage.setItem(SETTINGS, JSON.stringify(settings));
+    } catch {
+      // They are as they were the next time.
+    }
+  }
+
+  async #told(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { kind, message } = LowshotError.from(error);
+      if (kind !== 'cancelled') this.#notices.problem(`${message[0]?.toUpperCase()}${message.slice(1)}.`);
+    }
+  }
+
+  #made(trying: Trying): Actions {
+    const projects = this.#projects;
+    const learning = this.#learning;
+    const models = this.#models;
+    const told = (work: () => Promise<unknown>): Promise<void> => this.#told(async () => void (await work()));
+    return {
+      addClass: (name) => projects.addClass(name),
+      renameClass: (id, name) => projects.renameClass(id, name),
+      toggleClass: (id) => projects.toggleClass(id),
+      deleteClass: (id) => projects.deleteClass(id),
+      addPhotos: (id, photos) => this.#addPhotos(id, photos),
+      addFolders: (items, id) => this.#addFolders(items, id),
+      deleteSamples: (ids) => projects.deleteSamples(ids),
+      moveSamples: (ids, id) => projects.moveSamples(ids, id),
+      undo: () => projects.undo(),
+      thumbnail: (id) => this.#photos.thumbnail(id),
+      releaseThumbnail: (id) => this.#photos.releaseThumbnail(id),
+      photo: (id) => this.#photos.photo(id).catch(() => undefined),
+      train: () => told(() => learning.train()),
+      pause: () => learning.pause(),
+      resume: () => learning.resume(),
+      stop: () => void learning.stop(),
+      use: (method) => void told(() => learning.use(method)),
+      runRung: (method) => told(() => learning.runRung(method)),
+      classify: (photo, signal) => trying.classify(photo, signal),
+      classifyByText: (photo, names) => trying.classifyByText(photo, names),
+      attention: (photo) => trying.attention(photo),
+      newProject: () => told(() => this.#open(projects.empty('My project'))),
+      openSample: (which) => this.#openSample(which),
+      openProject: (id) =>
+        told(async () => {
+          await projects.flush();
+          const record = await projects.read(id);
+          if (record) await this.#open(record);
+        }),
+      renameProject: (name) => projects.rename(name),
+      changeTemplates: (templates) => projects.changeTemplates(templates),
+      deleteProject: (id) =>
+        told(async () => {
+          const open = id === projects.projectId;
+          if (open) await this.#open(projects.empty('My project'));
+          await projects.delete(id);
+          void this.#showStorage();
+        }),
+      saveProjectFile: () => this.#saveFile(),
+      openProjectFile: (file) => this.#openFile(file),
+      exportAdapter: () =>
+        told(async () => {
+          const bytes = await this.#engine.exportAdapter(learning.templates);
+          download(new Blob([bytes]), fileName(this.state.project.name, 'safetensors'));
+        }),
+      importAdapter: (file) => this.#importAdapter(file),
+      exportResults: () => told(async () => download(resultsTable(this.state), fileName(this.state.project.name, 'csv'))),
+      useModel: (name) => told(() => models.use(name)),
+      useModelFiles: (files) => told(() => models.useFiles(files)),
+      cancelDownload: () => models.cancel(),
+      forgetModel: (name) =>
+        told(async () => {
+          await models.forget(name);
+          await this.#showStorage();
+        }),
+      setDevice: async (device) => {
+        this.#changeSettings({ device });
+        this.#opening = projects.record();
+        await told(() => models.setDevice());
+      },
+      changeSettings: (settings) => this.#changeSettings(settings),
+      dismiss: (notice) => this.#notices.dismiss(notice),
+    };
+  }
+}
+
+async function fetched(url: string): Promise<Blob> {
+  const response = await fetch(url).catch(() => undefined);
+  if (!response?.ok) throw new LowshotError('network', `${url} cannot be fetched: reload the page when there is a network`);
+  return response.blob();
+}
+
+function storedSettings(): Settings {
+  try {
+    const stored = JSON.parse(localStorage.getItem(SETTINGS) ?? '{}') as Partial<Settings>;
+    const known = Object.entries(stored).filter(([key, value]) => typeof value === typeof DEFAULT_SETTINGS[key as keyof Settings]);
+    return { ...DEFAULT_SETTINGS, ...Object.fromEntries(known) };
+  } catch {
+    return DEFAULT_SETTINGS;
+  }
+}

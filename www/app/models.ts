@@ -1,0 +1,202 @@
+/** Which model is used: fetching, storing, loading it, and the list of all. */
+import { type Engine, type ModelInfo as Loaded } from '../engine/engine.ts';
+import { LowshotError } from '../engine/error.ts';
+import { type Hasher, type RemoteFile, fetchFile, storeFile } from '../store/pieces.ts';
+import type { Store } from '../store/store.ts';
+import { CATALOGUE, DEMO, type Listed, remoteFiles } from './catalogue.ts';
+import type { Container } from './container.ts';
+import type { Notices } from './notices.ts';
+import type { Device, Model, Settings } from './state.ts';
+
+/** What is remembered of a model whose files are stored. */
+interface Stored {
+  readonly model: Listed;
+  readonly files: readonly RemoteFile[];
+}
+
+/** Files that make up a model, of those that were dropped. */
+const USEFUL = /(\.safetensors|config\.json|vocab\.json|merges\.txt|tokenizer\.json|\.safetensors\.index\.json)$/;
+
+export class Models {
+  /** Resolves when a model is loaded; another promise for each. */
+  #ready: Promise<Loaded> | undefined;
+  #abort: AbortController | undefined;
+  readonly #stored = new Map<string, Stored>();
+
+  constructor(
+    private readonly container: Container,
+    private readonly store: Store,
+    private readonly engine: Engine,
+    private readonly hasher: Hasher,
+    private readonly notices: Notices,
+    /** Called when another model is ready. */
+    private readonly onReady: (info: Loaded) => Promise<void>,
+  ) {
+    engine.onInfo = (info) => this.#show(info);
+  }
+
+  /** The model in use, once it is loaded; rejects where it cannot be. */
+  ready(): Promise<Loaded> {
+    return this.#ready ?? Promise.reject(new LowshotError('usage', 'no model is loaded: choose one'));
+  }
+
+  async list(): Promise<void> {
+    const rows = await this.store.all('models').catch(() => []);
+    this.#stored.clear();
+    for (const row of rows) {
+      const stored = parse(row.json);
+      if (stored) this.#stored.set(row.key, stored);
+    }
+    const own = [...this.#stored.values()].map(({ model }) => model).filter(({ source }) => source === 'file');
+    const models = [...CATALOGUE, ...own].map(({ repository: _, ...model }): Model => {
+      const files = this.#stored.get(model.name)?.files ?? [];
+      return { ...model, cachedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+    });
+    this.container.update({ models });
+  }
+
+  /** Goes over to a model; the present one stays in use where that fails. */
+  async use(name: string): Promise<boolean> {
+    const listed = CATALOGUE.find((model) => model.name === name) ?? this.#stored.get(name)?.model;
+    if (!listed) {
+      this.notices.problem(`There is no model “${name}” here: choose one of the list, or drop its files.`);
+      return false;
+    }
+    return this.#load(listed, (signal, progress) => this.#fetched(listed, signal, progress));
+  }
+
+  async useFiles(files: readonly File[]): Promise<void> {
+    const useful = files.filter(({ name }) => USEFUL.test(name));
+    const weights = useful.find(({ name }) => name.endsWith('.safetensors'));
+    if (!weights) {
+      const pickle = files.find(({ name }) => /\.(pt|pth|bin|ckpt)$/.test(name));
+      this.notices.problem(
+        pickle
+          ? `${pickle.name} is a pickle, which can run programs, so it is not opened: get the same model as .safetensors.`
+          : 'A model is a .safetensors file, with config.json and the tokenizer’s files beside it: drop all of them at once.',
+      );
+      return;
+    }
+    const bytes = useful.reduce((sum, { size }) => sum + size, 0);
+    const folder = weights.webkitRelativePath.split('/').at(-2);
+    const given = folder || weights.name.replace(/\.safetensors$/, '');
+    const name = CATALOGUE.some((listed) => listed.name === given) ? `${given} (file)` : given;
+    const model: Listed = { name, about: 'From your own files.', parametersMillions: 0, imageSize: 0, bytes: 0, source: 'file', knowsWords: true };
+    const contents = async (): Promise<ReadonlyMap<string, Uint8Array>> =>
+      new Map(await Promise.all(useful.map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())] as const)));
+    const loaded = await this.#load(model, contents);
+    if (!loaded || this.store.mode === 'memory') return;
+    try {
+      const info = await this.ready();
+      for (const file of useful) await storeFile(file.name, file, { store: this.store, hasher: this.hasher, model: name });
+      const remembered = { ...model, parametersMillions: info.parameters / 1e6, imageSize: info.imageSize };
+      await this.#remember({ model: remembered, files: useful.map((file) => ({ name: file.name, url: '', bytes: file.size })) });
+      this.notices.good(`${name} (${(bytes / 1e6).toFixed(0)} MB) is kept in this browser.`);
+    } catch (error) {
+      this.notices.problem(`${name} is used but could not be stored: ${LowshotError.from(error).message}.`);
+    }
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  async forget(name: string): Promise<void> {
+    await this.store.delete('models', [name]);
+    await this.store.delete('pieces', await this.store.keys('pieces', name));
+    await this.list();
+  }
+
+  async setDevice(): Promise<void> {
+    const { model } = this.container.state;
+    if (model.name) await this.use(model.name);
+  }
+
+  async #load(model: Listed, files: (signal: AbortSignal, progress: Progress) => Promise<ReadonlyMap<string, Uint8Array>>): Promise<boolean> {
+    this.#abort?.abort();
+    const abort = new AbortController();
+    this.#abort = abort;
+    const before = { ready: this.#ready, state: this.container.state.model };
+    const { name } = model;
+    const show = (change: Partial<typeof before.state>): void => {
+      if (!abort.signal.aborted) this.container.update({ model: { ...before.state, status: 'downloading', name, ...change } });
+    };
+    try {
+      show({});
+      let first: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
+      show({ status: 'loading' });
+      const device: Settings['device'] = this.container.state.settings.device;
+      // Kept for the first Worker only: another one takes them from where they are stored.
+      const again = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
+        const now = first ?? (await files(new AbortController().signal, () => undefined));
+        first = undefined;
+        return now;
+      };
+      const loading = this.engine.load(name, again, device);
+      this.#ready = loading;
+      loading.catch(() => undefined);
+      const info = await loading;
+      this.#show(info);
+      await this.onReady(info);
+      return true;
+    } catch (error) {
+      if (this.#abort !== abort) return false;
+      const { kind, message } = LowshotError.from(error);
+      if (kind !== 'cancelled') this.notices.problem(`${name}: ${message}.`);
+      if (this.#ready === before.ready) {
+        // Nothing was loaded, so what was there before still is.
+        const status = before.state.info ? 'ready' : 'failed';
+        this.container.update({ model: { ...before.state, status, ...(before.state.info ? {} : { problem: message }) } });
+      } else {
+        this.container.update({ model: { status: 'failed', name, problem: message } });
+        if (name !== DEMO && before.state.name && before.state.name !== name) void this.use(before.state.name);
+      }
+      return false;
+    }
+  }
+
+  async #fetched(model: Listed, signal: AbortSignal, progress: Progress): Promise<ReadonlyMap<string, Uint8Array>> {
+    const stored = this.#stored.get(model.name);
+    const files = stored?.files ?? (await remoteFiles(model, signal));
+    const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const found = new Map<string, Uint8Array>();
+    let before = 0;
+    let unstored: LowshotError | undefined;
+    for (const file of files) {
+      const bytes = await fetchFile(file, {
+        store: this.store,
+        hasher: this.hasher,
+        model: model.name,
+        signal,
+        onProgress: (done) => progress({ done: before + done, total, file: file.name }),
+        onUnstored: (error) => (unstored = error),
+      });
+      found.set(file.name, bytes);
+      before += file.bytes;
+    }
+    if (unstored) this.notices.problem(`${model.name} works, but could not be kept for the next time: ${unstored.message}.`);
+    else if (!stored) await this.#remember({ model, files }).catch(() => undefined);
+    return found;
+  }
+
+  async #remember(stored: Stored): Promise<void> {
+    await this.store.put('models', [{ key: stored.model.name, json: JSON.stringify(stored) }]);
+    await this.list();
+  }
+
+  #show(info: Loaded): void {
+    const { preprocess: _, reason, ...shown } = info;
+    this.container.update({ model: { status: 'ready', name: info.name, info: { ...shown, device: shown.device as Device }, reason } });
+  }
+}
+
+type Progress = (progress: { done: number; total: number; file: string }) => void;
+
+function parse(json: string): Stored | undefined {
+  try {
+    const stored = JSON.parse(json) as Stored;
+    return Array.isArray(stored.files) && typeof stored.model?.name === 'string' ? stored : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,255 @@
+/** Photos: from a file to a sample with features, and back to what views and training want to see of it. */
+import type { Engine, ModelInfo } from '../engine/engine.ts';
+import { LowshotError } from '../engine/error.ts';
+import type { Pictures } from '../engine/pictures.ts';
+import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
+import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
+import { type Container, newId } from './container.ts';
+import type { Notices } from './notices.ts';
+import type { ProjectRecord } from './record.ts';
+import type { Id, Sample } from './state.ts';
+
+/** Longer side of thumbnails, in pixels: sharp at twice their size on the page. */
+const THUMBNAIL = 192;
+/** Photos that go through the model together. */
+const BATCH = 8;
+/** So many problems are told one by one. */
+const TOLD = 3;
+
+/** What changes the project's classes; `app/projects.ts`. */
+export interface Cards {
+  readonly projectId: Id;
+  addSamples(classId: Id, samples: readonly Sample[]): void;
+  markSamples(ids: readonly Id[], change: Partial<Sample>): void;
+}
+
+export class Photos {
+  /** One at a time: adding, then what a new model has to see again. */
+  #queue: Promise<void> = Promise.resolve();
+  readonly #thumbnails = new Map<Id, { url: Promise<string>; shown: number }>();
+
+  constructor(
+    private readonly container: Container,
+    private readonly store: Store,
+    private readonly engine: Engine,
+    private readonly pictures: Pictures,
+    private readonly notices: Notices,
+    private readonly cards: Cards,
+    private readonly model: () => Promise<ModelInfo>,
+  ) {}
+
+  /** Adds photos to a class as they become ready; those that cannot be opened are told of. */
+  add(classId: Id, photos: readonly { readonly name: string; readonly blob: Blob }[]): Promise<void> {
+    return this.#next(async () => {
+      const project = this.cards.projectId;
+      const problems: string[] = [];
+      const info = await this.model();
+      for (let at = 0; at < photos.length && project === this.cards.projectId; at += BATCH) {
+        this.container.update({ adding: { done: at, total: photos.length } });
+        const batch: { sample: Sample; prepared: Prepared }[] = [];
+        try {
+          for (const { name, blob } of photos.slice(at, at + BATCH)) {
+            const prepared = await this.pictures.prepare(blob, name, info.preprocess, THUMBNAIL).catch((error: unknown) => {
+              problems.push(LowshotError.from(error).message);
+              return undefined;
+            });
+            if (!prepared?.thumbnail) continue;
+            const { width, height, pixels, thumbnail } = prepared;
+            const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
+            await this.store.put('photos', [{ id: sample.id, project, name, original: blob, thumbnail, width, height }]);
+            await this.store.put('views', [view(sample.id, project, info, pixels)]);
+            batch.push({ sample, prepared });
+          }
+        } catch (error) {
+          // No room: what is stored stays, and nothing more is tried.
+          problems.push(LowshotError.from(error).message);
+          at = photos.length;
+        }
+        if (project !== this.cards.projectId) break;
+        this.cards.addSamples(classId, batch.map(({ sample }) => sample));
+        const pixels = joined(batch.map(({ prepared }) => prepared.pixels));
+        await this.#describe(batch.map(({ sample }) => sample.id), pixels, info);
+      }
+      this.#tell(problems, photos.length);
+    });
+  }
+
+  /** Stores the photos of a project file; gives those that are missing or cannot be opened. */
+  async adopt(record: ProjectRecord, photos: ReadonlyMap<Id, Blob>, info: ModelInfo): Promise<ReadonlySet<Id>> {
+    const failed = new Set<Id>();
+    const problems: string[] = [];
+    await this.#next(async () => {
+      const samples = record.classes.flatMap((card) => card.samples);
+      for (const [done, { id, name }] of samples.entries()) {
+        if (done % BATCH === 0) this.container.update({ adding: { done, total: samples.length } });
+        const original = photos.get(id);
+        try {
+          if (!original) throw new LowshotError('data', `${name} is missing in the file`);
+          const { pixels, thumbnail, width, height } = await this.pictures.prepare(original, name, info.preprocess, THUMBNAIL);
+          if (thumbnail) await this.store.put('photos', [{ id, project: record.id, name, original, thumbnail, width, height }]);
+          await this.store.put('views', [view(id, record.id, info, pixels)]);
+        } catch (error) {
+          const failure = LowshotError.from(error);
+          if (failure.kind === 'storage') throw failure;
+          failed.add(id);
+          problems.push(failure.message);
+        }
+      }
+      this.#tell(problems, samples.length);
+    });
+    return failed;
+  }
+
+  /** Features of all these photos by the present model, row by row; what is not known yet is computed. */
+  async features(ids: readonly Id[]): Promise<Float32Array<ArrayBuffer>> {
+    const info = await this.model();
+    await this.#next(() => this.#complete(ids, info));
+    const rows = new Float32Array(ids.length * info.embedding);
+    for (const [index, id] of ids.entries()) {
+      const found = await this.store.get('features', featureKey(id, info));
+      if (found?.features.length !== info.embedding) throw new LowshotError('storage', 'a photo cannot be read any more: delete it, or reload the page');
+      rows.set(found.features, index * info.embedding);
+    }
+    return rows;
+  }
+
+  /** Makes the present model see all photos; in the background, after another was chosen. */
+  complete(ids: readonly Id[]): Promise<void> {
+    return this.#next(async () => this.#complete(ids, await this.model()));
+  }
+
+  /** What training asks for. */
+  async wanted(ids: readonly Id[], wanted: readonly Wanted[]): Promise<Pixels> {
+    const info = await this.model();
+    const parts = await Promise.all(
+      wanted.map(async ({ example, view }) => {
+        const id = ids[example];
+        if (id === undefined) throw new LowshotError('usage', `training asks for photo ${example} of ${ids.length}`);
+        return view === '"plain"' ? this.#pixels(id, info) : this.#trainingView(id, info, view);
+      }),
+    );
+    return joined(parts);
+  }
+
+  /** Object URL of a thumbnail, one for all who show it. */
+  thumbnail(id: Id): Promise<string> {
+    let found = this.#thumbnails.get(id);
+    if (!found) {
+      const url = this.store.get('photos', id).then((photo) => (photo ? URL.createObjectURL(photo.thumbnail) : ''));
+      found = { url, shown: 0 };
+      this.#thumbnails.set(id, found);
+    }
+    found.shown++;
+    return found.url.catch(() => '');
+  }
+
+  releaseThumbnail(id: Id): void {
+    const found = this.#thumbnails.get(id);
+    if (!found || --found.shown > 0) return;
+    this.#thumbnails.delete(id);
+    void found.url.then((url) => url && URL.revokeObjectURL(url), () => undefined);
+  }
+
+  async photo(id: Id): Promise<Blob | undefined> {
+    return (await this.store.get('photos', id))?.original;
+  }
+
+  /** Forgets photos of a project that nothing uses any more; in its turn, so that none is lost that is just being added. */
+  sweep(project: Id, used: () => ReadonlySet<Id> | undefined): Promise<void> {
+    return this.#next(async () => {
+      for (const table of ['photos', 'views', 'features'] as const) {
+        const keys = await this.store.keys(table, project);
+        const keep = used();
+        if (!keep) return;
+        await this.store.delete(table, keys.filter((key) => !keep.has(key.split('\n')[0] ?? key)));
+      }
+    });
+  }
+
+  async #pixels(id: Id, info: ModelInfo): Promise<Pixels> {
+    const stored = await this.store.get('views', viewKey(id, info));
+    if (stored) return stored.pixels;
+    const photo = await this.store.get('photos', id);
+    if (!photo) throw new LowshotError('storage', 'a photo is not in the browser’s storage any more: delete it and add it again');
+    const { pixels } = await this.pictures.prepare(photo.original, photo.name, info.preprocess);
+    // It can be made again, so there need not be room for it.
+    await this.store.put('views', [view(id, photo.project, info, pixels)]).catch(() => undefined);
+    return pixels;
+  }
+
+  async #trainingView(id: Id, info: ModelInfo, view: string): Promise<Pixels> {
+    const photo = await this.store.get('photos', id);
+    if (!photo) throw new LowshotError('storage', 'a photo is not in the browser’s storage any more: delete it and add it again');
+    return this.pictures.trainingView(photo.original, photo.name, info.preprocess, view);
+  }
+
+  async #complete(ids: readonly Id[], info: ModelInfo): Promise<void> {
+    const known = new Set(await this.store.keys('features', this.cards.projectId));
+    const missing = ids.filter((id) => !known.has(featureKey(id, info)));
+    for (let at = 0; at < missing.length; at += BATCH) {
+      if (missing.length > BATCH) this.container.update({ adding: { done: at, total: missing.length } });
+      const batch = missing.slice(at, at + BATCH);
+      const pixels: Pixels[] = [];
+      const opened: Id[] = [];
+      for (const id of batch) {
+        try {
+          pixels.push(await this.#pixels(id, info));
+          opened.push(id);
+        } catch (error) {
+          this.cards.markSamples([id], { state: 'failed', problem: LowshotError.from(error).message });
+        }
+      }
+      await this.#describe(opened, joined(pixels), info);
+    }
+    const ready = ids.filter((id) => known.has(featureKey(id, info)));
+    if (ready.length > 0) this.cards.markSamples(ready, { state: 'ready' });
+  }
+
+  async #describe(ids: readonly Id[], pixels: Pixels, info: ModelInfo): Promise<void> {
+    if (ids.length === 0) return;
+    const rows = await this.engine.imageFeatures(pixels);
+    const records = ids.map((id, index): FeatureRecord => {
+      const features = rows.slice(index * info.embedding, (index + 1) * info.embedding);
+      return { key: featureKey(id, info), project: this.cards.projectId, features };
+    });
+    await this.store.put('features', records);
+    this.cards.markSamples(ids, { state: 'ready' });
+  }
+
+  #tell(problems: readonly string[], total: number): void {
+    for (const problem of problems.slice(0, TOLD)) this.notices.problem(`${problem[0]?.toUpperCase()}${problem.slice(1)}.`);
+    if (problems.length > TOLD) this.notices.problem(`${problems.length} of ${total} photos could not be added.`);
+  }
+
+  #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#queue.then(work).finally(() => {
+      const { adding: _, ...rest } = this.container.state;
+      if (this.container.state.adding) this.container.replace(rest);
+    });
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** Pixels of several photos, end to end. */
+export function joined(parts: readonly Pixels[]): Pixels {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+function view(id: Id, project: Id, info: ModelInfo, pixels: Pixels): ViewRecord {
+  return { key: viewKey(id, info), project, pixels };
+}
+
+function viewKey(id: Id, info: ModelInfo): string {
+  return `${id}\n${info.preprocess}`;
+}
+
+function featureKey(id: Id, info: ModelInfo): string {
+  return `${id}\n${info.sha256}`;
+}

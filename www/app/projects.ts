@@ -1,0 +1,263 @@
+/** The project that is open: its classes and photos, undo, and keeping it. */
+import { LowshotError } from '../engine/error.ts';
+import type { Store } from '../store/store.ts';
+import { type Container, newId } from './container.ts';
+import type { Notices } from './notices.ts';
+import type { Photos } from './photos.ts';
+import { COLOURS, type ProjectRecord, type SampleSet, type TrainingRecord, isTemplate, parseRecord, recordOf } from './record.ts';
+import type { ClassCard, Id, Project, Sample } from './state.ts';
+
+/** Milliseconds from a change to its being stored. */
+const AUTOSAVE = 400;
+/** So many things can be undone. */
+const MOST_UNDO = 30;
+
+interface Undo {
+  readonly what: string;
+  readonly classes: readonly ClassCard[];
+}
+
+export class Projects {
+  /** What training leaves to be stored with the project; set by whoever trains. */
+  training: () => TrainingRecord | undefined = () => undefined;
+  /** Called after classes, names or photos have changed. */
+  onChange: () => void = () => undefined;
+  photos!: Photos;
+
+  #sample: SampleSet | undefined;
+  #undo: Undo[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly container: Container,
+    private readonly store: Store,
+    private readonly notices: Notices,
+  ) {}
+
+  get projectId(): Id {
+    return this.container.state.project.id;
+  }
+
+  get sample(): SampleSet | undefined {
+    return this.#sample;
+  }
+
+  get allSamples(): Id[] {
+    return this.container.state.project.classes.flatMap(({ samples }) => samples.map(({ id }) => id));
+  }
+
+  /** The project that was open last, or nothing. */
+  async last(): Promise<ProjectRecord | undefined> {
+    await this.list();
+    const [newest] = this.container.state.projects;
+    return newest ? this.read(newest.id) : undefined;
+  }
+
+  async read(id: Id): Promise<ProjectRecord | undefined> {
+    const row = await this.store.get('projects', id);
+    return row && parseRecord(row.json, 'the stored project');
+  }
+
+  async list(): Promise<void> {
+    const rows = await this.store.all('projects').catch(() => []);
+    const projects = rows.flatMap((row) => {
+      try {
+        const { id, name, classes, savedAt } = parseRecord(row.json, 'a stored project');
+        return [{ id, name, classes: classes.length, samples: classes.reduce((sum, { samples }) => sum + samples.length, 0), savedAt }];
+      } catch {
+        return [];
+      }
+    });
+    projects.sort((a, b) => b.savedAt - a.savedAt);
+    this.container.update({ projects });
+  }
+
+  /** Shows a project; the one before is stored first. */
+  async show(record: ProjectRecord): Promise<void> {
+    await this.flush();
+    this.#undo = [];
+    this.#sample = record.sample;
+    const { id, name, templates, classes, savedAt } = record;
+    this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [] });
+    // What was deleted and can no longer be brought back.
+    void this.#sweep().catch(() => undefined);
+  }
+
+  empty(name: string, more: Partial<ProjectRecord> = {}): ProjectRecord {
+    const project: Project = { id: newId(), name, templates: [], classes: [], savedAt: Date.now() };
+    return { ...recordOf(project, { model: this.container.state.model.name || 'demo' }), ...more };
+  }
+
+  addClass(name?: string): Id {
+    const { classes } = this.container.state.project;
+    const taken = new Set(classes.map((card) => card.name));
+    let number = classes.length + 1;
+    while (taken.has(`Class ${number}`)) number++;
+    const used = classes.map(({ colour }) => colour);
+    const free = Array.from({ length: COLOURS }, (_, colour) => colour).find((colour) => !used.includes(colour));
+    const card: ClassCard = { id: newId(), name: name?.trim() || `Class ${number}`, colour: free ?? classes.length % COLOURS, enabled: true, samples: [] };
+    this.#change('adding a class', [...classes, card]);
+    return card.id;
+  }
+
+  renameClass(id: Id, name: string): void {
+    const trimmed = name.trim();
+    if (trimmed) this.#changeCard('renaming a class', id, { name: trimmed });
+  }
+
+  toggleClass(id: Id): void {
+    const card = this.card(id);
+    if (card) this.#changeCard(`switching ${card.name} ${card.enabled ? 'off' : 'on'}`, id, { enabled: !card.enabled });
+  }
+
+  deleteClass(id: Id): void {
+    const card = this.card(id);
+    if (!card) return;
+    this.#change(`deleting ${card.name}`, this.container.state.project.classes.filter((other) => other.id !== id));
+  }
+
+  addSamples(classId: Id, added: readonly Sample[]): void {
+    const card = this.card(classId);
+    // A class that is gone by now: its photos are swept up later.
+    if (!card || added.length === 0) return;
+    this.#changeCard(undefined, classId, { samples: [...card.samples, ...added] });
+  }
+
+  deleteSamples(ids: readonly Id[]): void {
+    const gone = new Set(ids);
+    const classes = this.container.state.project.classes.map((card) => ({ ...card, samples: card.samples.filter(({ id }) => !gone.has(id)) }));
+    this.#change(`deleting ${ids.length === 1 ? 'a photo' : `${ids.length} photos`}`, classes);
+  }
+
+  moveSamples(ids: readonly Id[], classId: Id): void {
+    const moved = new Set(ids);
+    const { classes } = this.container.state.project;
+    const samples = classes.flatMap((card) => card.samples.filter(({ id }) => moved.has(id)));
+    const after = classes.map((card) => {
+      const rest = card.samples.filter(({ id }) => !moved.has(id));
+      return { ...card, samples: card.id === classId ? [...rest, ...samples] : rest };
+    });
+    this.#change(`moving ${ids.length === 1 ? 'a photo' : `${ids.length} photos`}`, after);
+  }
+
+  /** Progress, which is no change of the project. */
+  markSamples(ids: readonly Id[], change: Partial<Sample>): void {
+    const marked = new Set(ids);
+    const classes = this.container.state.project.classes.map((card) => {
+      if (!card.samples.some(({ id }) => marked.has(id))) return card;
+      return { ...card, samples: card.samples.map((sample) => (marked.has(sample.id) ? { ...sample, ...change } : sample)) };
+    });
+    this.#set({ classes });
+  }
+
+  undo(): void {
+    const last = this.#undo.pop();
+    if (!last) return;
+    this.#set({ classes: last.classes });
+    this.#changed();
+  }
+
+  rename(name: string): void {
+    if (!name.trim()) return;
+    this.#set({ name: name.trim() });
+    this.save();
+  }
+
+  changeTemplates(templates: readonly string[]): void {
+    const wrong = templates.find((template) => !isTemplate(template));
+    if (wrong !== undefined) {
+      this.notices.problem(`“${wrong}” needs {} once, where the class’s name goes.`);
+      return;
+    }
+    this.#set({ templates });
+    this.#changed();
+  }
+
+  card(id: Id): ClassCard | undefined {
+    return this.container.state.project.classes.find((card) => card.id === id);
+  }
+
+  /** Stores the project soon. */
+  save(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.flush(), AUTOSAVE);
+  }
+
+  /** Stores the project now. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#saving = this.#saving.then(() => this.#write()).catch((error: unknown) => {
+      this.notices.problem(`The project could not be stored: ${LowshotError.from(error).message}. Save it as a file to be safe.`);
+    });
+    return this.#saving;
+  }
+
+  record(): ProjectRecord {
+    const { project, model } = this.container.state;
+    const training = this.training();
+    return recordOf(project, { model: model.name, ...(this.#sample ? { sample: this.#sample } : {}), ...(training ? { training } : {}) });
+  }
+
+  async delete(id: Id): Promise<void> {
+    for (const table of ['photos', 'views', 'features', 'learnt'] as const) {
+      await this.store.delete(table, await this.store.keys(table, id));
+    }
+    await this.store.delete('projects', [id]);
+    await this.list();
+  }
+
+  async #write(): Promise<void> {
+    const { id } = this.container.state.project;
+    if (!id) return;
+    const savedAt = Date.now();
+    const record = { ...this.record(), savedAt };
+    await this.store.put('projects', [{ id, savedAt, json: JSON.stringify(record) }]);
+    if (this.projectId === id) this.#set({ savedAt });
+    await this.list();
+  }
+
+  #changeCard(what: string | undefined, id: Id, change: Partial<ClassCard>): void {
+    this.#change(what, this.container.state.project.classes.map((card) => (card.id === id ? { ...card, ...change } : card)));
+  }
+
+  /** `what` is what undo would undo; nothing for what grows by itself. */
+  #change(what: string | undefined, classes: readonly ClassCard[]): void {
+    if (what) this.#undo = [...this.#undo, { what, classes: this.container.state.project.classes }].slice(-MOST_UNDO);
+    // Photos that came since would be lost by undoing what was before them.
+    else this.#undo = this.#undo.map((undo) => ({ ...undo, classes: withNewSamples(undo.classes, classes) }));
+    this.#set({ classes });
+    this.#changed();
+  }
+
+  #set(change: Partial<Project>): void {
+    const { undo: _, ...project } = { ...this.container.state.project, ...change };
+    const last = this.#undo.at(-1);
+    this.container.update({ project: last ? { ...project, undo: last.what } : project });
+  }
+
+  #changed(): void {
+    this.save();
+    this.onChange();
+  }
+
+  async #sweep(): Promise<void> {
+    const project = this.projectId;
+    const judged = this.container.state.training.ladder.flatMap(({ result }) => result?.predictions ?? []).map(({ sample }) => sample);
+    await this.photos.sweep(project, () => {
+      if (this.projectId !== project) return undefined;
+      // What can still be undone is in use.
+      const undoable = this.#undo.flatMap(({ classes }) => classes.flatMap(({ samples }) => samples.map(({ id }) => id)));
+      return new Set([...judged, ...this.allSamples, ...undoable]);
+    });
+  }
+}
+
+/** Classes as they were, with the photos that classes of the same name have got since. */
+function withNewSamples(before: readonly ClassCard[], now: readonly ClassCard[]): ClassCard[] {
+  const known = new Set(before.flatMap(({ samples }) => samples.map(({ id }) => id)));
+  return before.map((card) => {
+    const added = now.find(({ id }) => id === card.id)?.samples.filter(({ id }) => !known.has(id)) ?? [];
+    return added.length > 0 ? { ...card, samples: [...card.samples, ...added] } : card;
+  });
+}

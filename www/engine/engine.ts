@@ -1,0 +1,402 @@
+/**
+ * A model in a Worker that may die. It knows everything that the Worker was told (the model's files, classes, photos' features,
+ * what was learnt), so that it can tell another, and calls go on there.
+ */
+import { LowshotError, check } from './error.ts';
+import { type Handle, started } from './handle.ts';
+import type { Device, Failure, GpuReport, Grid, Info, Kept, Pixels, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+
+/** Gives the files of a model; asked again when a Worker has to be replaced. */
+export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
+/** Gives what training asks for, preprocessed, end to end. */
+export type PicturesOf = (wanted: readonly Wanted[]) => Promise<Pixels>;
+
+export interface ModelInfo extends Info {
+  /** "Apple M3", "1 thread, SIMD"… */
+  readonly deviceName: string;
+  readonly imagesPerSecond: number;
+  /** Why this device, in one line. */
+  readonly reason: string;
+}
+
+/** Classes and photos that are learnt from; `features` lie row by row. */
+export interface Ground {
+  readonly classes: readonly Prompts[];
+  readonly features: Float32Array;
+  readonly labels: readonly number[];
+}
+
+export type TrainEvent =
+  | ({ readonly kind: 'progress' } & Slice)
+  | { readonly kind: 'checkpoint'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'done'; readonly result: RungResult; readonly kept: Kept };
+
+export interface TrainOptions {
+  readonly rung: RungOptions;
+  readonly pictures: PicturesOf;
+  readonly templates: readonly string[];
+  readonly checkpoint?: Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Model {
+  readonly name: string;
+  readonly files: ModelFiles;
+  device: Device;
+}
+
+/** How long a Worker computes before it looks at what else is asked, in milliseconds. */
+const SLICE = 60;
+/** Milliseconds between checkpoints. */
+const CHECKPOINT_EVERY = 2000;
+/** So many Workers are tried for one thing. */
+const ATTEMPTS = 4;
+/** The GPU has to be so much faster, since starting it takes a while and it is not the only one that uses it. */
+const FASTER = 1.2;
+/** So often a GPU may be lost before the processor is used. */
+const LOSSES = 3;
+
+const CPU_NAME = '1 thread, SIMD';
+
+export class Engine {
+  /** Called when a Worker has died and another is about to take its place. */
+  onDeath: (failure: Failure) => void = () => undefined;
+  /** Called when the device has changed, or there is more to say of it. */
+  onInfo: (info: ModelInfo) => void = () => undefined;
+
+  #model: Model | undefined;
+  #info: ModelInfo | undefined;
+  #ground: Ground | undefined;
+  readonly #kept = new Map<string, Kept>();
+  #chosen = 'zero-shot';
+  #current: Promise<Handle> | undefined;
+  #handle: Handle | undefined;
+  #lost = 0;
+  /** Counts models, so that what was begun for an earlier one is dropped. */
+  #era = 0;
+
+  get info(): ModelInfo | undefined {
+    return this.#info;
+  }
+
+  /**
+   * Loads a model. With "auto" it starts on the processor, which is quick, and goes over to the GPU once that has been tested,
+   * measured and found faster.
+   */
+  async load(name: string, files: ModelFiles, device: 'auto' | Device): Promise<ModelInfo> {
+    this.#forget();
+    const era = ++this.#era;
+    this.#model = { name, files, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
+    if (device === 'webgpu') {
+      try {
+        return await this.#begin('chosen by hand');
+      } catch (error) {
+        if (era !== this.#era || LowshotError.from(error).kind === 'model') throw error;
+        this.#model.device = 'cpu';
+        return this.#begin(`WebGPU cannot be used: ${LowshotError.from(error).message}`);
+      }
+    }
+    const info = await this.#begin(device === 'cpu' ? 'chosen by hand' : 'asking for a GPU…');
+    if (device === 'auto') void this.#considerGpu(era);
+    return info;
+  }
+
+  /** Classes and photos; what was learnt from others is forgotten. */
+  async setGround(ground: Ground): Promise<void> {
+    this.#ground = ground;
+    this.#kept.clear();
+    this.#chosen = 'zero-shot';
+    await this.#with((handle) => this.#tell(handle));
+  }
+
+  imageFeatures(pixels: Pixels): Promise<Float32Array<ArrayBuffer>> {
+    return this.#with((handle) => handle.call('imageFeatures', [pixels]));
+  }
+
+  classify(pixels: Pixels): Promise<readonly Prediction[]> {
+    return this.#with((handle) => handle.call('classify', [pixels]));
+  }
+
+  classifyByText(pixels: Pixels, prompts: readonly (readonly string[])[]): Promise<readonly Prediction[]> {
+    return this.#with((handle) => handle.call('classifyByText', [pixels, prompts]));
+  }
+
+  attention(pixels: Pixels): Promise<readonly Grid[]> {
+    return this.#with((handle) => handle.call('attention', [pixels]));
+  }
+
+  map(): Promise<Float32Array<ArrayBuffer>> {
+    return this.#with((handle) => handle.call('map', []));
+  }
+
+  measure(): Promise<number> {
+    return this.#with((handle) => handle.call('measure', []));
+  }
+
+  async choose(method: string): Promise<void> {
+    await this.#with((handle) => handle.call('choose', [method]));
+    this.#chosen = method;
+  }
+
+  /** A method that was learnt with this model and these classes. */
+  async restore(label: string, kept: Kept): Promise<string> {
+    const method = await this.#with((handle) => handle.call('restore', [label, kept]));
+    this.#kept.set(method, kept);
+    return method;
+  }
+
+  exportAdapter(templates: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#with((handle) => handle.call('exportAdapter', [templates]));
+  }
+
+  /** Its classes replace the present ones; its method answers. Gives what restores it. */
+  async importAdapter(label: string, bytes: Uint8Array): Promise<{ method: string; classes: readonly string[]; templates: readonly string[]; kept: Kept }> {
+    const { opened, kept } = await this.#with(async (handle) => {
+      const opened = await handle.call('importAdapter', [label, bytes]);
+      return { opened, kept: await handle.call('kept', [opened.method, opened.templates]) };
+    });
+    const { method, classes, templates } = opened;
+    const prompts = classes.map((name) => ({ name, prompts: templates.map((template) => fill(template, name)) }));
+    this.#ground = { classes: prompts, features: new Float32Array(), labels: [] };
+    this.#kept.clear();
+    this.#kept.set(method, kept);
+    this.#chosen = method;
+    return { method, classes, templates, kept };
+  }
+
+  /**
+   * Judges and learns a method, from a checkpoint where there is one. Not asking for the next event is a pause. A Worker that dies
+   * is replaced, and the training goes on from its last checkpoint.
+   */
+  async *train({ rung, pictures, templates, checkpoint, signal }: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
+    for (let attempt = 1; ; attempt++) {
+      let handle: Handle | undefined;
+      try {
+        handle = await this.#alive();
+        try {
+          await handle.call('begin', [rung, checkpoint]);
+        } catch (error) {
+          // A checkpoint of something else is of no use, but no reason not to train.
+          if (!checkpoint || LowshotError.from(error).kind !== 'adapter') throw error;
+          checkpoint = undefined;
+          await handle.call('begin', [rung, undefined]);
+        }
+        let pixels: Pixels | undefined;
+        let stored = performance.now();
+        for (;;) {
+          check(signal);
+          const slice: Slice = await handle.call('next', [SLICE, pixels], pixels ? [pixels.buffer] : []);
+          yield { kind: 'progress', ...slice };
+          if (slice.result) {
+            const kept = await handle.call('kept', [rung.method, templates]);
+            this.#kept.set(rung.method, kept);
+            yield { kind: 'done', result: slice.result, kept };
+            return;
+          }
+          check(signal);
+          if (performance.now() - stored > CHECKPOINT_EVERY) {
+            const bytes = await handle.call('checkpoint', []);
+            stored = performance.now();
+            if (bytes) {
+              checkpoint = bytes;
+              yield { kind: 'checkpoint', bytes };
+            }
+          }
+          pixels = slice.wanted && (await pictures(slice.wanted));
+        }
+      } catch (error) {
+        if (!isDeath(error) || attempt === ATTEMPTS) throw error;
+      } finally {
+        await handle?.call('end', []).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Ends everything. */
+  dispose(): void {
+    this.#era++;
+    this.#forget();
+    this.#model = undefined;
+  }
+
+  #forget(): void {
+    this.#handle?.end();
+    this.#handle = undefined;
+    this.#current = undefined;
+    this.#info = undefined;
+    this.#ground = undefined;
+    this.#kept.clear();
+    this.#chosen = 'zero-shot';
+    this.#lost = 0;
+  }
+
+  async #begin(reason: string): Promise<ModelInfo> {
+    const handle = await this.#alive();
+    const info = await this.#measured(handle, reason);
+    this.#info = info;
+    return info;
+  }
+
+  async #measured(handle: Handle, reason: string): Promise<ModelInfo> {
+    const { info, gpu } = details(handle);
+    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await handle.call('measure', []), reason };
+  }
+
+  /** The Worker, or another in its place. */
+  #alive(): Promise<Handle> {
+    if (!this.#current) {
+      const current = this.#start();
+      this.#current = current;
+      current.catch(() => {
+        if (this.#current === current) this.#current = undefined;
+      });
+    }
+    return this.#current;
+  }
+
+  async #start(): Promise<Handle> {
+    const model = this.#model;
+    if (!model) throw new LowshotError('usage', 'no model is loaded: load one first');
+    const era = this.#era;
+    const handle = await loadedOn(model.device, model);
+    if (era !== this.#era) {
+      handle.end();
+      throw new LowshotError('cancelled', 'another model was chosen');
+    }
+    await this.#tell(handle);
+    this.#keep(handle);
+    return handle;
+  }
+
+  /** Everything that a Worker before was told. */
+  async #tell(handle: Handle): Promise<void> {
+    const ground = this.#ground;
+    if (!ground) return;
+    await handle.call('setClasses', [ground.classes]);
+    if (ground.labels.length > 0) await handle.call('setExamples', [ground.features, Uint32Array.from(ground.labels)]);
+    for (const kept of this.#kept.values()) await handle.call('restore', ['what was learnt', kept]);
+    await handle.call('choose', [this.#chosen]);
+  }
+
+  #keep(handle: Handle): void {
+    this.#handle = handle;
+    void handle.gone.then((failure) => {
+      if (this.#handle !== handle) return;
+      this.#handle = undefined;
+      this.#current = undefined;
+      if (failure.kind === 'cancelled') return;
+      if (failure.kind === 'lost' && this.#model && ++this.#lost >= LOSSES) this.#useProcessor(failure);
+      this.onDeath(failure);
+      // At once, so that it is there when it is needed.
+      void this.#alive().catch(() => undefined);
+    });
+  }
+
+  #useProcessor(failure: Failure): void {
+    if (!this.#model || !this.#info) return;
+    this.#model.device = 'cpu';
+    this.#info = { ...this.#info, device: 'cpu', deviceName: CPU_NAME, reason: `WebGPU fails too often: ${failure.message}` };
+    this.onInfo(this.#info);
+  }
+
+  async #with<T>(work: (handle: Handle) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work(await this.#alive());
+      } catch (error) {
+        if (!isDeath(error) || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** Goes over to the GPU where there is one that is right and faster. */
+  async #considerGpu(era: number): Promise<void> {
+    const model = this.#model;
+    if (!model) return;
+    const say = (reason: string): void => {
+      if (era !== this.#era || !this.#info) return;
+      this.#info = { ...this.#info, reason };
+      this.onInfo(this.#info);
+    };
+    const without = await noGpu();
+    if (without) return say(without);
+    let handle: Handle | undefined;
+    try {
+      handle = await loadedOn('webgpu', model);
+      const info = await this.#measured(handle, '');
+      const cpu = this.#info?.imagesPerSecond ?? 0;
+      const ratio = info.imagesPerSecond / cpu;
+      if (era !== this.#era || ratio < FASTER) {
+        handle.end();
+        return say(`the GPU (${info.deviceName}) reaches ${ratio.toFixed(2)} × the processor's speed here`);
+      }
+      await this.#tell(handle);
+      const before = this.#handle;
+      model.device = 'webgpu';
+      this.#current = Promise.resolve(handle);
+      this.#keep(handle);
+      // What runs there sees it die and goes on here.
+      before?.end({ kind: 'died', message: 'the GPU takes over' });
+      this.#info = { ...info, reason: `${ratio.toFixed(1)} × the processor's speed here` };
+      this.onInfo(this.#info);
+    } catch (error) {
+      handle?.end();
+      say(`WebGPU is not used: ${LowshotError.from(error).message}`);
+    }
+  }
+}
+
+/** What is known of a Worker beside what it answers. */
+const known = new WeakMap<Handle, { info: Info; gpu: GpuReport | undefined }>();
+
+function details(handle: Handle): { info: Info; gpu: GpuReport | undefined } {
+  const found = known.get(handle);
+  if (!found) throw new LowshotError('failed', 'the Worker has loaded nothing');
+  return found;
+}
+
+async function loadedOn(device: Device, { name, files }: Pick<Model, 'name' | 'files'>): Promise<Handle> {
+  // While the program is compiled, the weights are fetched.
+  const [{ handle, start }, weights] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
+  try {
+    if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
+    const info = await handle.call('load', [name, weights, device]);
+    known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
+    return handle;
+  } catch (error) {
+    handle.end();
+    throw error;
+  }
+}
+
+/** Both, or no Worker is left behind. */
+async function both<A extends { handle: Handle }, B>(worker: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  try {
+    return await Promise.all([worker, other]);
+  } catch (error) {
+    void worker.then(({ handle }) => handle.end(), () => undefined);
+    throw error;
+  }
+}
+
+/** Why there is no GPU worth trying, without starting anything; nothing where there may be one. */
+async function noGpu(): Promise<string | undefined> {
+  if (!navigator.gpu) return 'this browser has no WebGPU';
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (!adapter) return 'the browser has WebGPU, but no GPU for it';
+  const { info } = adapter;
+  if (info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.device} ${info.description}`)) {
+    return 'the only GPU is one in software, which is slower than the processor itself';
+  }
+  return undefined;
+}
+
+function isDeath(error: unknown): boolean {
+  const { kind } = LowshotError.from(error);
+  return kind === 'died' || kind === 'lost';
+}
+
+/** A sentence by a template, as `lowshot` makes it natively. */
+export function fill(template: string, name: string): string {
+  return template.replace('{}', () => name.replaceAll('_', ' '));
+}

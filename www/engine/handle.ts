@@ -1,0 +1,114 @@
+/** A Worker as functions that return promises, which reject when it dies, however it dies. */
+import { LowshotError } from './error.ts';
+import type { CallName, Calls, Failure, Request, Response } from './protocol.ts';
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: LowshotError) => void;
+}
+
+let made = 0;
+
+export class Handle {
+  /** Resolves, with the reason, when the Worker is gone. */
+  readonly gone: Promise<Failure>;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #next = 0;
+  #failure: Failure | undefined;
+  #announce: (failure: Failure) => void = () => undefined;
+
+  constructor() {
+    this.gone = new Promise((resolve) => (this.#announce = resolve));
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'lowshot' });
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<Response>) => this.#receive(data));
+    this.#worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      this.#end({ kind: 'died', message: event.message || 'the Worker could not be started' });
+    });
+    this.#watch();
+  }
+
+  /** Asks for something; `transfer` are buffers that the Worker may keep. */
+  call<K extends CallName>(name: K, given: Parameters<Calls[K]>, transfer: Transferable[] = []): Promise<ReturnType<Calls[K]>> {
+    if (this.#failure) return Promise.reject(new LowshotError(this.#failure.kind, this.#failure.message));
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#worker.postMessage({ id, name, arguments: given } satisfies Request, transfer);
+    });
+  }
+
+  /** Ends it at once. */
+  end(why: Failure = { kind: 'cancelled', message: 'cancelled' }): void {
+    this.#worker.terminate();
+    this.#end(why);
+  }
+
+  #receive(response: Response): void {
+    if ('fatal' in response) {
+      this.#worker.terminate();
+      this.#end(response.fatal);
+      return;
+    }
+    const waiting = this.#waiting.get(response.id);
+    this.#waiting.delete(response.id);
+    if ('failure' in response) waiting?.reject(new LowshotError(response.failure.kind, response.failure.message));
+    else waiting?.resolve(response.value);
+  }
+
+  #end(failure: Failure): void {
+    if (this.#failure) return;
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.values()) reject(new LowshotError(failure.kind, failure.message));
+    this.#waiting.clear();
+    this.#announce(failure);
+  }
+
+  /** A Worker that the browser kills says nothing, but the lock that it holds is free then. */
+  #watch(): void {
+    if (!('locks' in navigator)) return;
+    const lock = `lowshot-worker-${performance.timeOrigin}-${made++}`;
+    this.#worker.postMessage({ lock });
+    const told = this.call('memory', []);
+    void told.then(
+      () => navigator.locks.request(lock, () => this.#end({ kind: 'died', message: 'the browser ended the Worker' })),
+      () => undefined,
+    );
+  }
+}
+
+/** Compiled modules, which Workers share. */
+const modules = new Map<'cpu' | 'gpu', Promise<WebAssembly.Module>>();
+
+function compiled(kind: 'cpu' | 'gpu'): Promise<WebAssembly.Module> {
+  let module = modules.get(kind);
+  if (!module) {
+    const url = kind === 'gpu' ? new URL('../wasm/gpu/lowshot_bg.wasm', import.meta.url) : new URL('../wasm/cpu/lowshot_bg.wasm', import.meta.url);
+    module = compile(url);
+    modules.set(kind, module);
+    // A failed download is tried again the next time.
+    module.catch(() => modules.delete(kind));
+  }
+  return module;
+}
+
+async function compile(url: URL): Promise<WebAssembly.Module> {
+  const response = await fetch(url).catch((error: unknown) => {
+    throw new LowshotError('network', `the program could not be fetched (${LowshotError.from(error).message}): reload the page when there is a network`);
+  });
+  if (!response.ok) throw new LowshotError('network', `the program could not be fetched: the server says ${response.status}`);
+  if (response.headers.get('content-type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** A Worker with its module started. */
+export async function started(kind: 'cpu' | 'gpu'): Promise<{ handle: Handle; start: ReturnType<Calls['start']> }> {
+  const handle = new Handle();
+  try {
+    return { handle, start: await handle.call('start', [kind, await compiled(kind)]) };
+  } catch (error) {
+    handle.end();
+    throw error;
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Photos → what a model sees. In a Worker of its own, since a large photo takes much of WebAssembly's memory, which never shrinks:
+ * once it is large, another Worker takes over.
+ */
+import { LowshotError } from './error.ts';
+import { type Handle, started } from './handle.ts';
+import type { Pixels, Prepared } from './protocol.ts';
+
+/** Bytes of memory beyond which a Worker is replaced. */
+const MOST_MEMORY = 256 << 20;
+
+export class Pictures {
+  #worker: Promise<Handle> | undefined;
+  #busy = 0;
+
+  /** `thumbnailSide` 0 makes no thumbnail. */
+  prepare(photo: Blob, name: string, preprocess: string, thumbnailSide = 0): Promise<Prepared> {
+    return this.#with(name, (handle) => handle.call('prepare', [photo, name, preprocess, thumbnailSide]));
+  }
+
+  /** As training asked to see it. */
+  trainingView(photo: Blob, name: string, preprocess: string, view: string): Promise<Pixels> {
+    return this.#with(name, (handle) => handle.call('trainingView', [photo, name, preprocess, view]));
+  }
+
+  /** The Worker, for what else needs the core but no model. */
+  worker(): Promise<Handle> {
+    if (!this.#worker) {
+      const worker = started('cpu').then(({ handle }) => handle);
+      this.#worker = worker;
+      const over = (): void => {
+        if (this.#worker === worker) this.#worker = undefined;
+      };
+      worker.then((handle) => handle.gone.then(over), over);
+    }
+    return this.#worker;
+  }
+
+  dispose(): void {
+    void this.#worker?.then((handle) => handle.end(), () => undefined);
+    this.#worker = undefined;
+  }
+
+  async #with<T>(name: string, work: (handle: Handle) => Promise<T>): Promise<T> {
+    this.#busy++;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await work(await this.worker());
+        } catch (error) {
+          if (LowshotError.from(error).kind !== 'died') throw error;
+          // A photo that takes a fresh Worker down with it would take the next one down too.
+          if (attempt === 2) throw new LowshotError('image', `${name}: this browser has not enough memory to open it; make it smaller`);
+        }
+      }
+    } finally {
+      this.#busy--;
+      void this.#replaceIfLarge();
+    }
+  }
+
+  async #replaceIfLarge(): Promise<void> {
+    const worker = this.#worker;
+    const handle = await worker?.catch(() => undefined);
+    const memory = await handle?.call('memory', []).catch(() => 0);
+    if (!handle || !memory || memory < MOST_MEMORY || this.#busy > 0 || this.#worker !== worker) return;
+    this.#worker = undefined;
+    handle.end();
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * A model's files in pieces: each is stored as soon as it has come and carries its own hash, so that an interrupted download goes
+ * on where it was, and what the disk has spoilt is found and fetched again, alone.
+ */
+import { LowshotError, check } from '../engine/error.ts';
+import type { PieceRecord, Store } from './store.ts';
+
+export const PIECE = 8 << 20;
+/** So often a download is taken up again without any progress in between. */
+const ATTEMPTS = 5;
+
+/** A file to be fetched. */
+export interface RemoteFile {
+  readonly name: string;
+  readonly url: string;
+  readonly bytes: number;
+  /** Where it is known. */
+  readonly sha256?: string | undefined;
+}
+
+export interface Hasher {
+  /** SHA-256 of some bytes, in hexadecimal. */
+  digest(bytes: Uint8Array<ArrayBuffer>): Promise<string>;
+}
+
+export interface FetchOptions {
+  readonly store: Store;
+  readonly hasher: Hasher;
+  /** What pieces are stored under. */
+  readonly model: string;
+  /** Bytes of this file that are there. */
+  readonly onProgress?: (done: number) => void;
+  /** Pieces could not be stored; the file is complete in memory all the same. */
+  readonly onUnstored?: (error: LowshotError) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds before the first repetition; doubled for each. */
+  readonly patience?: number;
+}
+
+/** The whole file: what is stored and sound, and the rest from the network. */
+export async function fetchFile(file: RemoteFile, options: FetchOptions): Promise<Uint8Array<ArrayBuffer>> {
+  const whole = new Uint8Array(file.bytes);
+  await fill(whole, file, options);
+  if (!file.sha256 || (await options.hasher.digest(whole)) === file.sha256) return whole;
+  // Every piece was what it was when it came, so what came was wrong. Once more, from the beginning.
+  await forget(file, options);
+  await fill(whole, file, options);
+  if ((await options.hasher.digest(whole)) === file.sha256) return whole;
+  await forget(file, options);
+  throw new LowshotError('network', `${file.name} of ${options.model} arrives damaged (its SHA-256 is not the one that is published): try again later`);
+}
+
+async function forget(file: RemoteFile, { store, model }: FetchOptions): Promise<void> {
+  const count = Math.ceil(file.bytes / PIECE);
+  await store.delete('pieces', Array.from({ length: count }, (_, index) => pieceKey(model, file.name, index)));
+}
+
+async function fill(whole: Uint8Array<ArrayBuffer>, file: RemoteFile, options: FetchOptions): Promise<void> {
+  const { onProgress, signal } = options;
+  const missing = await takeStored(whole, file.name, options);
+  let done = file.bytes - missing.reduce((sum, index) => sum + sizeOf(index, file.bytes), 0);
+  onProgress?.(done);
+  let attempt = 0;
+  while (missing.length > 0) {
+    check(signal);
+    const first = missing[0] ?? 0;
+    const last = missing.findIndex((index, at) => index !== first + at);
+    const run = missing.slice(0, last < 0 ? missing.length : last);
+    try {
+      for await (const index of arriving(whole, file, run, options, (bytes) => onProgress?.(done + bytes))) {
+        missing.shift();
+        done += sizeOf(index, file.bytes);
+        attempt = 0;
+      }
+    } catch (error) {
+      check(signal);
+      const failure = LowshotError.from(error, 'network');
+      if (failure.kind === 'usage' || ++attempt >= ATTEMPTS) throw failure;
+      await new Promise((resolve) => setTimeout(resolve, (options.patience ?? 500) * 2 ** (attempt - 1)));
+    }
+  }
+}
+
+/** Puts what is stored and sound where it belongs; gives the indices of what is missing. */
+async function takeStored(whole: Uint8Array<ArrayBuffer>, name: string, { store, hasher, model }: FetchOptions): Promise<number[]> {
+  const missing: number[] = [];
+  for (let index = 0; index * PIECE < whole.length; index++) {
+    const record = await store.get('pieces', pieceKey(model, name, index)).catch(() => undefined);
+    // The disk may refuse to give what the database says it has.
+    const bytes = record && (await record.bytes.arrayBuffer().catch(() => undefined));
+    const sound = bytes?.byteLength === sizeOf(index, whole.length) && (await hasher.digest(new Uint8Array(bytes))) === record?.sha256;
+    if (bytes && sound) whole.set(new Uint8Array(bytes), index * PIECE);
+    else missing.push(index);
+  }
+  return missing;
+}
+
+/** Fetches neighbouring pieces by one request, stores each that is whole, and gives its index. */
+async function* arriving(
+  whole: Uint8Array<ArrayBuffer>,
+  file: RemoteFile,
+  run: readonly number[],
+  { store, hasher, model, onUnstored, signal }: FetchOptions,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<number> {
+  const start = (run[0] ?? 0) * PIECE;
+  const end = Math.min(((run.at(-1) ?? 0) + 1) * PIECE, file.bytes);
+  let at = start;
+  const response = await request(file, start, end, signal);
+  if (response.status === 200) at = 0;
+  const reader = response.body?.getReader();
+  if (!reader) throw new LowshotError('network', `${file.name} arrives empty`);
+  let next = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      // A server that does not know ranges sends everything; what is before and behind is there already.
+      const useful = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      if (useful.length > 0) whole.set(useful, Math.max(at, start));
+      at += value.length;
+      while (next < run.length && at >= Math.min(((run[next] ?? 0) + 1) * PIECE, file.bytes)) {
+        const index = run[next++] ?? 0;
+        await keep(whole, file.name, index, { store, hasher, model }).catch((error: unknown) => onUnstored?.(LowshotError.from(error, 'storage')));
+        yield index;
+      }
+      if (next === run.length) break;
+      onBytes(Math.max(0, at - start - next * PIECE));
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+  if (next < run.length) throw new LowshotError('network', `the download of ${file.name} was cut off at ${at} of ${file.bytes} bytes`);
+}
+
+async function keep(whole: Uint8Array<ArrayBuffer>, name: string, index: number, { store, hasher, model }: Pick<FetchOptions, 'store' | 'hasher' | 'model'>): Promise<void> {
+  const bytes = whole.slice(index * PIECE, (index + 1) * PIECE);
+  const record: PieceRecord = { key: pieceKey(model, name, index), model, bytes: new Blob([bytes]), sha256: await hasher.digest(bytes) };
+  await store.put('pieces', [record]);
+}
+
+async function request(file: RemoteFile, start: number, end: number, signal: AbortSignal | undefined): Promise<Response> {
+  const headers: HeadersInit = start > 0 || end < file.bytes ? { range: `bytes=${start}-${end - 1}` } : {};
+  const response = await fetch(file.url, { headers, signal: signal ?? null, credentials: 'omit', referrerPolicy: 'no-referrer' }).catch((error: unknown) => {
+    throw LowshotError.from(error).kind === 'cancelled' ? error : new LowshotError('network', `${file.name} cannot be fetched: is there a network?`);
+  });
+  if (response.status === 200 || response.status === 206) return response;
+  const { status } = response;
+  const permanent = status >= 400 && status < 500 && status !== 408 && status !== 429;
+  throw new LowshotError(permanent ? 'usage' : 'network', `${file.name} cannot be fetched: the server says ${status}`);
+}
+
+/** Stores a file that is already here. */
+export async function storeFile(name: string, file: Blob, options: Pick<FetchOptions, 'store' | 'hasher' | 'model'>): Promise<void> {
+  for (let index = 0; index * PIECE < file.size; index++) {
+    const bytes = new Uint8Array(await file.slice(index * PIECE, (index + 1) * PIECE).arrayBuffer());
+    const key = pieceKey(options.model, name, index);
+    await options.store.put('pieces', [{ key, model: options.model, bytes: new Blob([bytes]), sha256: await options.hasher.digest(bytes) }]);
+  }
+}
+
+function sizeOf(index: number, total: number): number {
+  return Math.min(PIECE, total - index * PIECE);
+}
+
+function pieceKey(model: string, file: string, index: number): string {
+  return `${model}\n${file}\n${index}`;
+}
