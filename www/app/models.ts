@@ -121,25 +121,33 @@ export class Models {
     const show = (change: Partial<typeof before.state>): void => {
       if (!abort.signal.aborted) this.container.update({ model: { ...before.state, status: 'downloading', name, ...change } });
     };
+    let [found, failed]: [(info: Loaded) => void, (error: unknown) => void] = [() => undefined, () => undefined];
+    const first = new Promise<Loaded>((resolve, reject) => ([found, failed] = [resolve, reject]));
+    first.catch(() => undefined);
+    // Where there is no model yet, everybody waits for this one.
+    this.#ready ??= first;
     try {
       show({});
-      let first: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
+      let fetched: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
       show({ status: 'loading' });
       const device: Settings['device'] = this.container.state.settings.device;
       // Kept for the first Worker only: another one takes them from where they are stored.
       const again = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
-        const now = first ?? (await files(new AbortController().signal, () => undefined));
-        first = undefined;
+        const now = fetched ?? (await files(new AbortController().signal, () => undefined));
+        fetched = undefined;
         return now;
       };
       const loading = this.engine.load(name, again, device);
       this.#ready = loading;
       loading.catch(() => undefined);
       const info = await loading;
+      found(info);
       this.#show(info);
       await this.onReady(info);
       return true;
     } catch (error) {
+      failed(error);
+      if (this.#ready === first) this.#ready = undefined;
       if (this.#abort !== abort) return false;
       const { kind, message } = LowshotError.from(error);
       if (kind !== 'cancelled') this.notices.problem(`${name}: ${message}.`);

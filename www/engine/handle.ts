@@ -15,6 +15,7 @@ export class Handle {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
+  #lock = '';
   #failure: Failure | undefined;
   #announce: (failure: Failure) => void = () => undefined;
 
@@ -46,6 +47,11 @@ export class Handle {
   }
 
   #receive(response: Response): void {
+    if ('locked' in response) {
+      const over = (): void => this.#end({ kind: 'died', message: 'the browser ended the Worker' });
+      void navigator.locks.request(this.#lock, over);
+      return;
+    }
     if ('fatal' in response) {
       this.#worker.terminate();
       this.#end(response.fatal);
@@ -69,12 +75,8 @@ export class Handle {
   #watch(): void {
     if (!('locks' in navigator)) return;
     const lock = `lowshot-worker-${performance.timeOrigin}-${made++}`;
+    this.#lock = lock;
     this.#worker.postMessage({ lock });
-    const told = this.call('memory', []);
-    void told.then(
-      () => navigator.locks.request(lock, () => this.#end({ kind: 'died', message: 'the browser ended the Worker' })),
-      () => undefined,
-    );
   }
 }
 

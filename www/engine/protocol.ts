@@ -179,5 +179,7 @@ export type ErrorKind = 'image' | 'model' | 'adapter' | 'data' | 'usage' | 'fail
 export type Response =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly failure: Failure }
-  /** The Worker can do nothing more. */
+  /** It holds the lock that it was told to hold. */
+  | { readonly locked: true }
+  /** It can do nothing more. */
   | { readonly fatal: Failure };

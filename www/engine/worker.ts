@@ -177,7 +177,10 @@ let queue = Promise.resolve();
 self.addEventListener('message', ({ data }: MessageEvent<Request & { lock?: string }>) => {
   if (data.lock !== undefined) {
     // Held as long as this Worker lives: who waits for it learns at once when it has died, however that came about.
-    void navigator.locks.request(data.lock, () => new Promise(() => undefined));
+    void navigator.locks.request(data.lock, () => {
+      self.postMessage({ locked: true } satisfies Response);
+      return new Promise(() => undefined);
+    });
     return;
   }
   queue = queue.then(() => answer(data));

@@ -1,17 +1,25 @@
+import { useEffect, useRef } from 'preact/hooks';
+import type { Example } from '../app/state';
 import { texts } from '../texts';
 import { useApp } from './app';
 import { Button } from './controls';
-import type { Example } from '../app/state';
-
-interface Picture {
-  name: string;
-  blob: Blob;
-  truth?: string | undefined;
-}
+import type { Picture } from './tries';
 
 /** Pictures to try at once, which come with the sample project. */
-export function Examples({ onTry }: { onTry: (pictures: readonly Picture[]) => void }) {
+export function Examples({ busy, onTry }: { busy: boolean; onTry: (pictures: readonly Picture[]) => void }) {
   const examples = useApp((state) => state.examples);
+  const project = useApp((state) => state.project.id);
+  const ready = useApp((state) => state.model.status === 'ready');
+  const first = examples[0];
+  const shownFor = useRef<string>(undefined);
+
+  // The first is shown by itself, so that an answer is there from the beginning and is seen to become better.
+  useEffect(() => {
+    if (!first || !ready || busy || shownFor.current === project) return;
+    shownFor.current = project;
+    void load(first).then((picture) => picture && shownFor.current === project && onTry([{ ...picture, unasked: true }]));
+  }, [project, first?.url, ready]);
+
   if (!examples.length) return null;
   const tryThem = async (some: readonly Example[]) => {
     const got = await Promise.all(some.map(load));
@@ -38,11 +46,12 @@ export function Examples({ onTry }: { onTry: (pictures: readonly Picture[]) => v
   );
 }
 
-async function load(example: Example): Promise<Picture | undefined> {
+async function load({ name, url, truth }: Example): Promise<Picture | undefined> {
   try {
-    const response = await fetch(example.url);
-    return response.ok ? { name: example.name, blob: await response.blob(), truth: example.truth } : undefined;
+    const response = await fetch(url);
+    if (!response.ok) return undefined;
+    return { name, blob: await response.blob(), ...(truth === undefined ? {} : { truth }) };
   } catch {
-    return undefined; // offline, and not stored
+    return undefined; // without a network, and not stored
   }
 }

@@ -30,6 +30,7 @@ export function bytes(n: number): string {
 }
 
 export function duration(seconds: number): string {
+  if (seconds < 0.1) return `${Math.max(1, Math.round(1000 * seconds))}${gap}ms`;
   if (seconds < 10) return `${seconds.toFixed(1)}${gap}s`;
   if (seconds < 90) return `${Math.round(seconds)}${gap}s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)}${gap}min`;

@@ -9,11 +9,15 @@ export interface Try {
   readonly blob: Blob;
   /** What it is, where the page knows. */
   readonly truth?: string;
+  /** Shown unasked, so that there is something to see; it makes way for what is asked. */
+  readonly unasked?: true;
   readonly status: 'waiting' | 'answered' | 'unreadable' | 'silent';
   /** A small copy to show; the picture itself may be huge. */
   readonly small?: string;
   readonly answer?: Answer;
 }
+
+export type Picture = Pick<Try, 'name' | 'blob' | 'truth' | 'unasked'>;
 
 const mostTries = 200;
 const smallSide = 160;
@@ -56,13 +60,13 @@ export function useTries(words: Words, epoch: string) {
     working.current = false;
   };
 
-  const add = useCallback((pictures: readonly { name: string; blob: Blob; truth?: string | undefined }[]) => {
+  const add = useCallback((pictures: readonly Picture[]) => {
     if (!pictures.length) return;
-    const added = pictures.map(({ truth, ...picture }): Try => ({ key: ++lastKey, status: 'waiting', ...picture, ...(truth === undefined ? {} : { truth }) }));
+    const added = pictures.map((picture): Try => ({ key: ++lastKey, status: 'waiting', ...picture }));
     setChosen(added[0]?.key);
     setTries((all) => {
-      const next = [...added, ...all];
-      for (const old of next.slice(mostTries)) if (old.small) URL.revokeObjectURL(old.small);
+      const next = [...added, ...all.filter((one) => !one.unasked)];
+      for (const old of all) if (old.small && !next.slice(0, mostTries).includes(old)) URL.revokeObjectURL(old.small);
       return next.slice(0, mostTries);
     });
   }, []);

@@ -35,6 +35,8 @@ export function Try() {
     setLive(false);
     add(files.map((file) => ({ name: file.name, blob: file })));
   };
+  const project = useApp((state) => state.project.id);
+  useEffect(clear, [project]); // pictures belong to what is being told apart
   useEffect(() => {
     const listen = (event: Event) => addFiles((event as CustomEvent<readonly File[]>).detail);
     document.addEventListener(tryEvent, listen);
@@ -91,10 +93,11 @@ export function Try() {
           </FileButton>
         </div>
 
-        {tries.length > 0 && !live && <Results tries={tries} chosen={chosen} onChoose={choose} onClear={clear} />}
+        {tries.some((one) => !one.unasked) && !live && <Results tries={tries} chosen={chosen} onChoose={choose} onClear={clear} />}
         <Examples
+          busy={live}
           onTry={(pictures) => {
-            setLive(false);
+            if (!pictures.every((picture) => picture.unasked)) setLive(false);
             add(pictures);
           }}
         />
