@@ -92,7 +92,9 @@ export const texts = {
     stop: 'Stop',
     stopAbout: 'Stop, and keep what is done',
     needModel: 'A model must be loaded first.',
+    needTwo: 'Add two classes with photos to begin.',
     needClasses: 'Add a second class with photos to begin.',
+    needSomePhotos: 'Add a few photos to each class to begin.',
     needPhotos: (name: string) => `${name} has no photos yet: add a few, or switch it off.`,
     stale: 'Photos or classes changed since. Train again to learn them.',
     working: 'Learning',
@@ -160,7 +162,7 @@ export const texts = {
     words: 'Any words',
     camera: 'Camera',
     cameraStop: 'Stop the camera',
-    choose: 'Choose pictures',
+    choose: 'Pictures',
     drop: 'Drop or paste pictures here',
     examples: 'Or try one of these, none of which it has seen',
     all: 'Try all',
@@ -289,6 +291,7 @@ export const texts = {
   },
 
   page: {
+    jump: 'The three steps',
     drop: 'Drop photos anywhere',
     dropAbout: 'A folder becomes a class. Photos go to the class or the preview that you drop them on.',
     close: 'Close',

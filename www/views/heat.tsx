@@ -24,10 +24,18 @@ export function Heat({ attention }: { attention: Attention }) {
   );
 }
 
-/** Shade where it did not look; from red over orange to a clear yellow where it did. */
-function tint(value: number): [number, number, number, number] {
+/** Shade where it did not look; from red to a clear yellow where it did. */
+const stops: readonly (readonly [at: number, red: number, green: number, blue: number, alpha: number])[] = [
+  [0, 18, 12, 48, 150],
+  [0.3, 60, 18, 60, 100],
+  [0.6, 228, 84, 48, 110],
+  [1, 255, 226, 92, 160],
+];
+
+function tint(value: number): number[] {
   const v = Math.max(0, Math.min(1, value));
-  if (v < 0.35) return [20, 14, 48, 150 - 150 * (v / 0.35) * 0.5];
-  const up = (v - 0.35) / 0.65;
-  return [235 + 20 * up, 70 + 150 * up, 40 + 40 * up, 75 + 95 * up];
+  const above = stops.findIndex(([at]) => at >= v);
+  const [high, low] = [stops[above] ?? stops[0]!, stops[Math.max(0, above - 1)] ?? stops[0]!];
+  const part = high[0] === low[0] ? 0 : (v - low[0]) / (high[0] - low[0]);
+  return [1, 2, 3, 4].map((i) => low[i]! + part * (high[i]! - low[i]!));
 }

@@ -25,7 +25,8 @@ export function Learn() {
 function hindrance(classes: readonly ClassCard[], ready: boolean): string | undefined {
   const enabled = classes.filter((card) => card.enabled);
   const filled = enabled.filter((card) => card.samples.some((sample) => sample.state !== 'failed'));
-  if (enabled.length < 2 || filled.length === 0) return texts.learn.needClasses;
+  if (enabled.length < 2) return enabled.length ? texts.learn.needClasses : texts.learn.needTwo;
+  if (!filled.length) return texts.learn.needSomePhotos;
   const empty = enabled.find((card) => !filled.includes(card));
   if (empty) return texts.learn.needPhotos(empty.name);
   return ready ? undefined : texts.learn.needModel;
@@ -54,7 +55,7 @@ function TrainControls() {
           </Button>
         </div>
       ) : (
-        <button type="button" class="button primary train-button" data-testid="train" disabled={!!reason} onClick={() => void actions.train()}>
+        <button type="button" class={`button train-button${status === 'done' && !stale ? '' : ' primary'}`} data-testid="train" disabled={!!reason} onClick={() => void actions.train()}>
           {status === 'done' || status === 'failed' ? texts.learn.again : texts.learn.train}
         </button>
       )}

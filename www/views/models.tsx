@@ -46,7 +46,11 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
       <div class="row-main">
         <b>{model.name}</b>
         <p>{model.about}</p>
-        <small>{facts.join(' · ')}</small>
+        <ul class="facts">
+          {facts.map((fact) => (
+            <li key={fact}>{fact}</li>
+          ))}
+        </ul>
       </div>
       <div class="row-buttons">
         {used ? (

@@ -50,10 +50,22 @@ function Page() {
         <Icon name="lock" />
         <b>{texts.footer.privacy}</b> {texts.footer.line}
       </footer>
+      <Jump />
       <Panels />
       <PageDrop />
       <Notices />
     </>
+  );
+}
+
+/** On a phone the steps lie far from each other. */
+function Jump() {
+  return (
+    <nav class="jump" aria-label={texts.page.jump}>
+      <a href="#classes">{texts.classes.title}</a>
+      <a href="#learn">{texts.learn.title}</a>
+      <a href="#try">{texts.try.title}</a>
+    </nav>
   );
 }
 

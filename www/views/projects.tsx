@@ -62,7 +62,7 @@ function Row({ project, current, onOpen }: { project: ProjectSummary; current: b
           <Button look="danger" testId="delete-project-sure" onClick={() => void actions.deleteProject(project.id)}>
             {texts.projects.sure}
           </Button>
-          <Button look="quiet" onClick={() => setAsking(false)}>
+          <Button look="quiet" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
             {texts.projects.keep}
           </Button>
         </>
