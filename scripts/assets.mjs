@@ -1,27 +1,17 @@
-// What the page is served with and git holds elsewhere: the demo model, the sample pictures, and lists of both.
+// What the page is served with and git holds elsewhere: the sample pictures, and lists of them.
 //
 // A Vite plugin: copies into dist, and serves the same addresses in `vite dev`.
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { at, filesBelow, sha256 } from './shared.mjs';
-
-const MODEL_FILES = ['config.json', 'preprocessor_config.json', 'vocab.json', 'merges.txt', 'model.safetensors'];
+import { at, filesBelow } from './shared.mjs';
 
 /** The sample project's classes, as the split's third column calls them. */
 const CLASSES = ['Forest', 'Highway or Road', 'Residential Buildings', 'River', 'Sea or Lake'];
 const SHOTS = 8;
 
 const json = (value) => Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
-
-/** The demo model's files with their sizes and hashes, by which a cached one is checked. */
-function model() {
-  return MODEL_FILES.map((name) => {
-    const bytes = readFileSync(at('models', 'demo-clip', name));
-    return { name, bytes: bytes.length, sha256: sha256(bytes) };
-  });
-}
 
 /** The sample project: classes with their photos, and others that they are tried on. */
 function eurosat() {
@@ -62,8 +52,6 @@ function photos() {
 /** Everything by its address: a path to copy, or the bytes. */
 function everything() {
   const files = new Map();
-  MODEL_FILES.forEach((name) => files.set(`models/demo/${name}`, at('models', 'demo-clip', name)));
-  files.set('models/demo.json', json({ files: model() }));
   const classes = eurosat();
   for (const address of classes.flatMap((entry) => [...entry.photos, ...entry.others])) {
     files.set(address, at(address.replace('samples/eurosat/', 'samples/eurosat/2750/')));

@@ -1,7 +1,7 @@
 /** Which model is used: fetching, storing, loading it, and the list of all. */
 import { type Engine, type ModelInfo as Loaded } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import { type Hasher, type RemoteFile, fetchFile, storeFile } from '../store/pieces.ts';
+import { type Downloaded, type Hasher, type RemoteFile, fetchFiles, storeFile } from '../store/pieces.ts';
 import type { Store } from '../store/store.ts';
 import { CATALOGUE, DEMO, type Listed, remoteFiles } from './catalogue.ts';
 import type { Container } from './container.ts';
@@ -166,22 +166,15 @@ export class Models {
   async #fetched(model: Listed, signal: AbortSignal, progress: Progress): Promise<ReadonlyMap<string, Uint8Array>> {
     const stored = this.#stored.get(model.name);
     const files = stored?.files ?? (await remoteFiles(model, signal));
-    const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const found = new Map<string, Uint8Array>();
-    let before = 0;
     let unstored: LowshotError | undefined;
-    for (const file of files) {
-      const bytes = await fetchFile(file, {
-        store: this.store,
-        hasher: this.hasher,
-        model: model.name,
-        signal,
-        onProgress: (done) => progress({ done: before + done, total, file: file.name }),
-        onUnstored: (error) => (unstored = error),
-      });
-      found.set(file.name, bytes);
-      before += file.bytes;
-    }
+    const found = await fetchFiles(files, {
+      store: this.store,
+      hasher: this.hasher,
+      model: model.name,
+      signal,
+      onProgress: progress,
+      onUnstored: (error) => (unstored = error),
+    });
     if (unstored) this.notices.problem(`${model.name} works, but could not be kept for the next time: ${unstored.message}.`);
     else if (!stored) await this.#remember({ model, files }).catch(() => undefined);
     return found;
@@ -198,7 +191,7 @@ export class Models {
   }
 }
 
-type Progress = (progress: { done: number; total: number; file: string }) => void;
+type Progress = (progress: Downloaded) => void;
 
 function parse(json: string): Stored | undefined {
   try {

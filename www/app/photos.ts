@@ -1,7 +1,7 @@
 /** Photos: from a file to a sample with features, and back to what views and training want to see of it. */
 import type { Engine, ModelInfo } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import type { Pictures } from '../engine/pictures.ts';
+import { type Pictures, joined } from '../engine/pictures.ts';
 import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
 import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
@@ -229,17 +229,6 @@ export class Photos {
     this.#queue = done.catch(() => undefined);
     return done;
   }
-}
-
-/** Pixels of several photos, end to end. */
-export function joined(parts: readonly Pixels[]): Pixels {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 function view(id: Id, project: Id, info: ModelInfo, pixels: Pixels): ViewRecord {

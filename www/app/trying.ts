@@ -1,7 +1,7 @@
 /** Answers for pictures. */
 import { type Engine, fill } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import type { Pictures } from '../engine/pictures.ts';
+import { type Pictures, fileOf } from '../engine/pictures.ts';
 import type { Prediction, Prepared } from '../engine/protocol.ts';
 import type { Container } from './container.ts';
 import type { Learning } from './learning.ts';
@@ -69,7 +69,7 @@ export class Trying {
 
   async #prepared(photo: Blob | ImageData): Promise<Prepared> {
     const info = await this.models.ready();
-    const blob = photo instanceof Blob ? photo : await encoded(photo);
+    const blob = await fileOf(photo);
     return this.pictures.prepare(blob, blob instanceof File ? blob.name : 'the picture', info.preprocess);
   }
 
@@ -85,10 +85,3 @@ export class Trying {
 }
 
 type Named = Pick<ClassCard, 'id' | 'name' | 'colour'>;
-
-/** A frame of the camera as a file without loss. */
-async function encoded(frame: ImageData): Promise<Blob> {
-  const canvas = new OffscreenCanvas(frame.width, frame.height);
-  canvas.getContext('2d')?.putImageData(frame, 0, 0);
-  return canvas.convertToBlob({ type: 'image/png' });
-}

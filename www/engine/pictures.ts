@@ -68,3 +68,22 @@ export class Pictures {
     handle.end();
   }
 }
+
+/** A frame of a camera as a file without loss; a file as it is. */
+export async function fileOf(photo: Blob | ImageData): Promise<Blob> {
+  if (photo instanceof Blob) return photo;
+  const canvas = new OffscreenCanvas(photo.width, photo.height);
+  canvas.getContext('2d')?.putImageData(photo, 0, 0);
+  return canvas.convertToBlob({ type: 'image/png' });
+}
+
+/** Pixels of several pictures, end to end. */
+export function joined(parts: readonly Pixels[]): Pixels {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

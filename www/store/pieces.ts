@@ -37,6 +37,29 @@ export interface FetchOptions {
   readonly patience?: number;
 }
 
+/** Bytes over all files, and the file that is under way. */
+export interface Downloaded {
+  readonly done: number;
+  readonly total: number;
+  readonly file: string;
+}
+
+/** All files of a model by name. */
+export async function fetchFiles(
+  files: readonly RemoteFile[],
+  { onProgress, ...options }: Omit<FetchOptions, 'onProgress'> & { readonly onProgress?: (progress: Downloaded) => void },
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const found = new Map<string, Uint8Array>();
+  let before = 0;
+  for (const file of files) {
+    const told = (done: number): void => onProgress?.({ done: before + done, total, file: file.name });
+    found.set(file.name, await fetchFile(file, { ...options, onProgress: told }));
+    before += file.bytes;
+  }
+  return found;
+}
+
 /** The whole file: what is stored and sound, and the rest from the network. */
 export async function fetchFile(file: RemoteFile, options: FetchOptions): Promise<Uint8Array<ArrayBuffer>> {
   const whole = new Uint8Array(file.bytes);

@@ -1,0 +1,62 @@
+/// <reference lib="webworker" />
+/**
+ * Works without a network after the first visit: the page itself is stored when it is installed, pictures as they are shown. Models
+ * are not its business: they lie in the database, in pieces that can be verified.
+ */
+const worker = self as unknown as ServiceWorkerGlobalScope;
+
+/** Filled in when the page is built: a name for this build, and the files that every visit needs. */
+const BUILD = '%BUILD%';
+const FILES = JSON.parse('%FILES%') as string[];
+
+const CACHE = `lowshot-${BUILD}`;
+/** How long a slow network may keep a visitor waiting for a newer page, in milliseconds. */
+const PATIENCE = 3000;
+
+worker.addEventListener('install', (event) => {
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(CACHE);
+      await cache.addAll(FILES);
+      await worker.skipWaiting();
+    })(),
+  );
+});
+
+worker.addEventListener('activate', (event) => {
+  event.waitUntil(
+    (async () => {
+      const names = await caches.keys();
+      await Promise.all(names.filter((name) => name.startsWith('lowshot-') && name !== CACHE).map((name) => caches.delete(name)));
+      await worker.clients.claim();
+    })(),
+  );
+});
+
+worker.addEventListener('fetch', (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== 'GET' || url.origin !== worker.location.origin || request.headers.has('range')) return;
+  if (request.mode === 'navigate') event.respondWith(newest(request));
+  else if (/\/(assets|samples)\//.test(url.pathname) && !/\.(safetensors|txt)$|\/vocab/.test(url.pathname)) event.respondWith(stored(request));
+});
+
+/** From the network while it is quick, else as it was stored. */
+async function newest(request: Request): Promise<Response> {
+  const cache = await caches.open(CACHE);
+  const page = (): Promise<Response | undefined> => cache.match('./');
+  const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), PATIENCE));
+  const answer = await Promise.race([fetch(request).catch(() => undefined), late]);
+  return answer ?? (await page()) ?? fetch(request);
+}
+
+/** What never changes under its name, or hardly. */
+async function stored(request: Request): Promise<Response> {
+  const cache = await caches.open(CACHE);
+  const found = await cache.match(request);
+  if (found) return found;
+  const answer = await fetch(request);
+  // A full disk is no reason not to answer.
+  if (answer.ok) void cache.put(request, answer.clone()).catch(() => undefined);
+  return answer;
+}
