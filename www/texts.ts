@@ -98,7 +98,7 @@ export const texts = {
     needPhotos: (name: string) => `${name} has no photos yet: add a few, or switch it off.`,
     stale: 'Photos or classes changed since. Train again to learn them.',
     working: 'Learning',
-    paused: 'Paused',
+    finished: (method: string, accuracy: number) => `${method}: ${percent(accuracy)} right`,
     ladder: 'The ladder of methods',
     verdict: (method: string, correct: number, n: number) => `${method} gets ${count(correct)} of ${count(n)} right`,
     verdictAbout: 'on photos that it had not learnt from.',

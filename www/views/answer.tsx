@@ -16,6 +16,11 @@ export function AnswerView({ answer, live }: { answer: Answer; live?: boolean })
   return (
     <div class={`answer${answer.unsure ? ' unsure' : ''}`}>
       <div class="answer-head" aria-live={live ? 'off' : 'polite'}>
+        {answer.unsure && (
+          <p class="answer-unsure" data-testid="answer-unsure">
+            {answer.unsure === 'unlike' ? texts.try.unlike : best && second ? texts.try.closeBetween(best.name, second.name) : texts.try.close}
+          </p>
+        )}
         <p
           class="answer-best"
           data-testid="answer-best"
@@ -26,11 +31,6 @@ export function AnswerView({ answer, live }: { answer: Answer; live?: boolean })
         >
           <span class="answer-name">{best?.name}</span> <span class="answer-sure">{percent(answer.probabilities[answer.best] ?? 0)}</span>
         </p>
-        {answer.unsure && (
-          <p class="answer-unsure" data-testid="answer-unsure">
-            {answer.unsure === 'unlike' ? texts.try.unlike : best && second ? texts.try.closeBetween(best.name, second.name) : texts.try.close}
-          </p>
-        )}
       </div>
       <ul class="bars" aria-label={texts.try.answers}>
         {drawn.map((i) => {

@@ -4,7 +4,7 @@ import { texts } from '../texts';
 import { sameList, useActions, useApp } from './app';
 import { Capture } from './capture';
 import { Button, FileButton, NameField, Sheet, Switch } from './controls';
-import { chosenFolder, draggedSamples, hasFiles, hasSamples, inFolders, readDrop } from './drop';
+import { chosenFolder, draggedSamples, hasFiles, hasSamples, readDrop } from './drop';
 import { classColour } from './format';
 import { PhotoGrid } from './photo-grid';
 
@@ -58,7 +58,7 @@ export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
         event.preventDefault();
         event.stopPropagation();
         if (hasSamples(data)) actions.moveSamples(draggedSamples(data), card.id);
-        else void readDrop(data).then((items) => (inFolders(items) ? actions.addFolders(items, card.id) : actions.addPhotos(card.id, items.map((item) => item.file))));
+        else void readDrop(data).then((items) => actions.addPhotos(card.id, items.map((item) => item.file)));
       }}
     >
       <header class="class-head">

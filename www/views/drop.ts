@@ -41,10 +41,6 @@ export function chosenFolder(files: readonly File[]): Dropped[] {
   return files.filter((file) => !file.name.startsWith('.')).map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-export function inFolders(items: readonly Dropped[]): boolean {
-  return items.some((item) => item.path.includes('/'));
-}
-
 /** What files are, by their names. Whether a picture can be read is found out by reading it. */
 export function kindOf(files: readonly File[]): 'project' | 'adapter' | 'model' | 'photos' {
   const names = files.map((file) => file.name.toLowerCase());

@@ -94,6 +94,12 @@ function Verdict() {
   );
 }
 
+/** The method that was finished last, to be said aloud. */
+function finished(ladder: readonly Rung[]): string {
+  const last = ladder.findLast((rung) => rung.result);
+  return last?.result ? texts.learn.finished(texts.methods[last.method].name, last.result.accuracy) : texts.learn.working;
+}
+
 function Ladder() {
   const ladder = useApp((state) => state.training.ladder, sameList);
   const chosen = useApp((state) => state.training.used);
@@ -109,6 +115,9 @@ function Ladder() {
           <RungView key={rung.method} rung={rung} used={rung.method === chosen} best={rung.method === best} training={status} />
         ))}
       </ol>
+      <p class="visually-hidden" aria-live="polite">
+        {status === 'running' ? finished(ladder) : ''}
+      </p>
       <Curve />
     </>
   );

@@ -161,8 +161,10 @@ function PageDrop() {
   if (!over) return null;
   return (
     <div class="page-drop" aria-hidden="true">
-      <b>{texts.page.drop}</b>
-      <span>{texts.page.dropAbout}</span>
+      <p>
+        <b>{texts.page.drop}</b>
+        {texts.page.dropAbout}
+      </p>
     </div>
   );
 }

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Attention } from '../app/state';
 import { useActions, useApp } from './app';
 import { Heat } from './heat';
+import { Icon } from './icons';
 
 const tallest = 300;
 
@@ -11,11 +12,13 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
   const used = useApp((state) => state.training.used);
   const [url, setUrl] = useState<string>();
   const [ratio, setRatio] = useState(1);
+  const [broken, setBroken] = useState(false);
   const [attention, setAttention] = useState<Attention>();
 
   useEffect(() => {
     const made = URL.createObjectURL(blob);
     setUrl(made);
+    setBroken(false);
     return () => URL.revokeObjectURL(made);
   }, [blob]);
 
@@ -29,9 +32,15 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
     };
   }, [blob, heat, used]);
 
+  if (broken) {
+    return (
+      <div class="stage broken">
+        <Icon name="pictures" />
+      </div>
+    );
+  }
   return (
     <div class="stage">
-      {/* An unreadable picture leaves the stage empty; the answer says why. */}
       <div class="stage-picture" style={{ width: `min(100%, ${Math.round(tallest * ratio)}px)`, aspectRatio: String(ratio) }}>
         {url && (
           <img
@@ -42,7 +51,7 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
               const { naturalWidth, naturalHeight } = event.currentTarget;
               if (naturalWidth && naturalHeight) setRatio(naturalWidth / naturalHeight);
             }}
-            onError={(event) => event.currentTarget.remove()}
+            onError={() => setBroken(true)}
           />
         )}
         {attention && <Heat attention={attention} />}
