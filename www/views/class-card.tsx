@@ -9,6 +9,8 @@ import { classColour } from './format';
 import { PhotoGrid } from './photo-grid';
 
 const none: ReadonlySet<Id> = new Set();
+/** Not every phone can. */
+const choosesFolders = 'webkitdirectory' in HTMLInputElement.prototype;
 
 export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
   const actions = useActions();
@@ -97,7 +99,7 @@ export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
           >
             {texts.classes.upload}
           </FileButton>
-          <FileButton
+          {choosesFolders && <FileButton
             icon="folder"
             look="quiet"
             label={texts.classes.folderTo(card.name)}
@@ -106,7 +108,7 @@ export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
             onFiles={(files) => void actions.addPhotos(card.id, chosenFolder(files).map((item) => item.file))}
           >
             {texts.classes.folder}
-          </FileButton>
+          </FileButton>}
           <span class="class-note">
             {waiting > 0 && texts.classes.waiting(waiting)}
             {!card.samples.length && !capturing && texts.classes.dropHere}

@@ -7,6 +7,8 @@ import type { Learnt } from './insight';
 /** A larger table could not be read; the pairs below it can. */
 const largest = 24;
 const mostPairs = 3;
+/** Percent of colour in a cell, beyond a tenth: the figure on it stays readable in both schemes. */
+const deepest = 38;
 
 interface Props {
   result: RungResult;
@@ -53,8 +55,8 @@ function Matrix({ result, classes }: Props) {
                   return (
                     <td
                       key={said.id}
-                      class={`${i === j ? 'right' : 'wrong'}${part > 0.55 ? ' strong' : ''}${n ? '' : ' none'}`}
-                      style={{ '--part': `${Math.round(100 * (n ? 0.1 + 0.9 * part : 0))}%` }}
+                      class={`${i === j ? 'right' : 'wrong'}${n ? '' : ' none'}`}
+                      style={{ '--part': `${Math.round(10 + deepest * part)}%` }}
                       title={texts.insight.cell(truth.name, said.name, n, of)}
                     >
                       {n || <span aria-label="0">·</span>}

@@ -72,7 +72,9 @@ export function NameField({ value, label, onChange, testId, focus }: NameFieldPr
   const field = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState<string>();
   useEffect(() => {
-    if (focus) field.current?.select();
+    if (!focus) return;
+    field.current?.focus();
+    field.current?.select();
   }, []);
   const keep = () => {
     const name = typed?.trim();

@@ -58,7 +58,7 @@ export function hasFiles(data: DataTransfer | null): boolean {
 /** Photos of the page itself that are dragged from class to class. */
 export function dragSamples(data: DataTransfer, ids: readonly string[]): void {
   data.setData(samplesType, JSON.stringify(ids));
-  data.effectAllowed = 'move';
+  data.effectAllowed = 'copyMove';
 }
 
 export function hasSamples(data: DataTransfer | null): boolean {

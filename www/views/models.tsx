@@ -4,6 +4,7 @@ import { useActions, useApp } from './app';
 import { Button, Choice, FileButton, ProgressBar, Sheet } from './controls';
 import { hasFiles, readDrop } from './drop';
 import { Icon } from './icons';
+import { Notices } from './notices';
 import { closePanel } from './panels';
 
 export function Models() {
@@ -27,6 +28,7 @@ export function Models() {
           <p>{texts.models.privacyAbout}</p>
         </div>
       </section>
+      <Notices />
     </Sheet>
   );
 }

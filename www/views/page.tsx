@@ -53,7 +53,6 @@ function Page() {
       <Jump />
       <Panels />
       <PageDrop />
-      <Notices />
     </>
   );
 }
@@ -69,10 +68,11 @@ function Jump() {
   );
 }
 
+/** A sheet makes the rest of the page unreachable, so messages are shown in it as long as it is open. */
 function Panels() {
   const [open, setOpen] = useState(panel.value);
   useSignalEffect(() => setOpen(panel.value));
-  return open === 'models' ? <Models /> : open === 'projects' ? <Projects /> : null;
+  return open === 'models' ? <Models /> : open === 'projects' ? <Projects /> : <Notices />;
 }
 
 /** Ctrl+Z or ⌘Z, where it does not undo typing. */

@@ -4,6 +4,7 @@ import { texts } from '../texts';
 import { useActions, useApp } from './app';
 import { Samples } from './classes';
 import { Button, FileButton, Sheet } from './controls';
+import { Notices } from './notices';
 import { closePanel } from './panels';
 
 export function Projects() {
@@ -39,6 +40,7 @@ export function Projects() {
         <h3>{texts.projects.samples}</h3>
         <Samples onOpened={closePanel} />
       </section>
+      <Notices />
     </Sheet>
   );
 }

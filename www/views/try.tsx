@@ -1,10 +1,10 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Answer } from '../app/state';
 import { texts } from '../texts';
-import { useApp } from './app';
+import { useActions, useApp } from './app';
 import { AnswerView } from './answer';
 import { Button, Choice, FileButton, Switch } from './controls';
-import { hasFiles, readDrop } from './drop';
+import { draggedSamples, hasFiles, hasSamples, readDrop } from './drop';
 import { Examples } from './examples';
 import { Live } from './live';
 import { Results } from './results';
@@ -18,6 +18,7 @@ export const tryEvent = 'lowshot-try';
 
 /** The third step: any picture, or what the camera sees, and what is said of it. */
 export function Try() {
+  const actions = useActions();
   const [mode, setMode] = useState<'mine' | 'words'>('mine');
   const [typed, setTyped] = useState<readonly string[]>([]);
   const words = useMemo(() => (mode === 'words' ? typed : undefined), [mode, typed]);
@@ -35,6 +36,12 @@ export function Try() {
     setLive(false);
     add(files.map((file) => ({ name: file.name, blob: file })));
   };
+  /** Photos of the classes, dragged here: seen before, but good for looking at the heat map. */
+  const addSamples = async (ids: readonly string[]) => {
+    const blobs = await Promise.all(ids.slice(0, 24).map((id) => actions.photo(id)));
+    setLive(false);
+    add(blobs.flatMap((blob) => (blob ? { name: blob instanceof File ? blob.name : '', blob } : [])));
+  };
   const project = useApp((state) => state.project.id);
   useEffect(clear, [project]); // pictures belong to what is being told apart
   useEffect(() => {
@@ -50,7 +57,7 @@ export function Try() {
         class={`try${over ? ' over' : ''}`}
         data-testid="try"
         onDragOver={(event) => {
-          if (!hasFiles(event.dataTransfer)) return;
+          if (!hasFiles(event.dataTransfer) && !hasSamples(event.dataTransfer)) return;
           event.preventDefault();
           setOver(true);
         }}
@@ -59,10 +66,12 @@ export function Try() {
         }}
         onDrop={(event) => {
           setOver(false);
-          if (!event.dataTransfer || !hasFiles(event.dataTransfer)) return;
+          const data = event.dataTransfer;
+          if (!data) return;
           event.preventDefault();
           event.stopPropagation();
-          void readDrop(event.dataTransfer).then((items) => addFiles(items.map((item) => item.file)));
+          if (hasSamples(data)) void addSamples(draggedSamples(data));
+          else void readDrop(data).then((items) => addFiles(items.map((item) => item.file)));
         }}
       >
         <div class="try-bar">
