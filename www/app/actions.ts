@@ -25,7 +25,7 @@ export interface Actions {
   resume(): void;
   /** Keeps what is done. */
   stop(): void;
-  use(method: Method): void;
+  use(method: Method): Promise<void>;
   /** A rung that was skipped for being long. */
   runRung(method: Method): Promise<void>;
   // using

@@ -255,7 +255,7 @@ class LowshotApp implements App {
       pause: () => learning.pause(),
       resume: () => learning.resume(),
       stop: () => void learning.stop(),
-      use: (method) => void told(() => learning.use(method)),
+      use: (method) => told(() => learning.use(method)),
       runRung: (method) => told(() => learning.runRung(method)),
       classify: (photo, signal) => trying.classify(photo, signal),
       classifyByText: (photo, names) => trying.classifyByText(photo, names),
