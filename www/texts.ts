@@ -40,7 +40,7 @@ export const texts = {
     uploadTo: (name: string) => `Upload photos of ${name}`,
     folderTo: (name: string) => `Upload a folder of photos of ${name}`,
     webcamTo: (name: string) => `Take photos of ${name} with the webcam`,
-    dropHere: 'Drop photos here, or paste them.',
+    dropHere: 'or drop or paste',
     dropOn: (name: string) => `Drop to add to ${name}`,
     enabled: (name: string) => `Learn ${name}`,
     off: 'Off: kept, not learnt',

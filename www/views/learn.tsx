@@ -94,6 +94,15 @@ function Verdict() {
   );
 }
 
+/** The rungs; before the first training, those that it will have. */
+function planned({ training, settings }: State): readonly Rung[] {
+  return training.ladder.length ? training.ladder : settings.methods.map((method) => ({ method, status: 'waiting' }));
+}
+
+function sameRungs(a: readonly Rung[], b: readonly Rung[]): boolean {
+  return a.length === b.length && a.every((rung, i) => rung === b[i] || (rung.method === b[i]?.method && rung.status === 'waiting' && b[i]?.status === 'waiting'));
+}
+
 /** The method that was finished last, to be said aloud. */
 function finished(ladder: readonly Rung[]): string {
   const last = ladder.findLast((rung) => rung.result);
@@ -101,7 +110,7 @@ function finished(ladder: readonly Rung[]): string {
 }
 
 function Ladder() {
-  const ladder = useApp((state) => state.training.ladder, sameList);
+  const ladder = useApp(planned, sameRungs);
   const chosen = useApp((state) => state.training.used);
   const status = useApp((state) => state.training.status);
   const best = useMemo(() => {

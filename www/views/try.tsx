@@ -24,7 +24,7 @@ export function Try() {
   const words = useMemo(() => (mode === 'words' ? typed : undefined), [mode, typed]);
   const epoch = useApp(
     ({ training, model, project }) =>
-      `${training.status === 'running' ? '' : training.used} ${training.status} ${training.stale} ${model.name} ${model.status} ${project.id} ${project.classes.map((card) => (card.enabled ? card.name : '')).join()}`,
+      `${training.used} ${training.status === 'running'} ${training.stale} ${model.name} ${model.status} ${project.id} ${project.classes.map((card) => (card.enabled ? card.name : '')).join()}`,
   );
   const { tries, chosen, choose, add, clear } = useTries(words, epoch);
   const [live, setLive] = useState(false);
