@@ -1,5 +1,6 @@
 import type { Answer } from '../app/state';
 import { texts } from '../texts';
+import { useApp } from './app';
 import { classColour, percent } from './format';
 
 /** More classes than this are not drawn: the likeliest are. */
@@ -51,5 +52,19 @@ export function AnswerView({ answer, live }: { answer: Answer; live?: boolean })
       </ul>
       {order.length > drawn.length && <p class="small">{texts.try.others(order.length - drawn.length)}</p>}
     </div>
+  );
+}
+
+/** How the answer came about. */
+export function Footnote({ answer, truth, byWords }: { answer: Answer; truth?: string | undefined; byWords: boolean }) {
+  const trained = useApp((state) => state.training.used !== undefined);
+  const knowsWords = useApp((state) => state.models.find((one) => one.name === state.model.name)?.knowsWords ?? true);
+  const untrained = knowsWords ? texts.try.byText : texts.try.byTextWeak;
+  return (
+    <p class="answer-foot">
+      {truth && !byWords && <span class={answer.classes[answer.best]?.name === truth ? 'right' : 'wrong'}>{texts.try.truth(truth)}</span>}
+      <span>{!byWords && !trained ? untrained : texts.try.by(texts.methods[answer.method].name)}</span>
+      <span class="number">{texts.try.milliseconds(answer.milliseconds)}</span>
+    </p>
   );
 }

@@ -26,10 +26,10 @@ export function Heat({ attention }: { attention: Attention }) {
 
 /** Shade where it did not look; from red to a clear yellow where it did. */
 const stops: readonly (readonly [at: number, red: number, green: number, blue: number, alpha: number])[] = [
-  [0, 18, 12, 48, 150],
-  [0.3, 60, 18, 60, 100],
-  [0.6, 228, 84, 48, 110],
-  [1, 255, 226, 92, 160],
+  [0, 12, 8, 32, 115],
+  [0.25, 50, 16, 56, 70],
+  [0.6, 230, 86, 48, 120],
+  [1, 255, 228, 96, 170],
 ];
 
 function tint(value: number): number[] {

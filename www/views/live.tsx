@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer, Attention } from '../app/state';
 import { texts } from '../texts';
 import { useActions } from './app';
-import { AnswerView } from './answer';
+import { AnswerView, Footnote } from './answer';
 import { drawFrame, frameBlob, useCamera } from './camera';
 import { CameraView } from './capture';
 import { Heat } from './heat';
@@ -74,6 +74,7 @@ export function Live({ words, ready, heat, onClose }: Props) {
       </div>
       <div class="try-answer" data-testid="live-answer">
         {answer && ready ? <AnswerView answer={answer} live /> : <p class="try-note">{ready ? texts.try.thinking : words ? texts.try.wordsNeedTwo : texts.try.needClasses}</p>}
+        {answer && ready && <Footnote answer={answer} byWords={!!words} />}
       </div>
     </>
   );

@@ -40,8 +40,8 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
   const used = mine && state.status === 'ready';
   const facts = [
     texts.models.about(model.parametersMillions, model.imageSize),
-    model.knowsWords ? texts.models.words : model.source === 'inside' ? texts.models.noWords : texts.models.noWordsOther,
-    model.source === 'inside' ? texts.models.inside : model.source === 'file' ? texts.models.fromFile : model.cachedBytes ? texts.models.cached(model.cachedBytes) : undefined,
+    model.source === 'inside' ? texts.models.noWords : model.knowsWords ? texts.models.words : texts.models.noWordsOther,
+    model.source === 'file' ? texts.models.fromFile : model.cachedBytes ? texts.models.cached(model.cachedBytes) : undefined,
   ].filter((fact) => fact !== undefined);
   return (
     <li class={`row model-row${used ? ' current' : ''}`} data-testid="model-row" data-name={model.name} data-status={mine ? state.status : 'idle'}>
@@ -149,7 +149,7 @@ function DeviceChoice() {
           {texts.models.now(texts.header.device[info.device], info.deviceName)}, {texts.models.speed(info.imagesPerSecond)}
         </p>
       )}
-      {reason && <p class="small">{reason}</p>}
+      {reason && <p class="small sentence">{reason}</p>}
     </section>
   );
 }

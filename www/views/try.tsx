@@ -1,8 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { Answer } from '../app/state';
 import { texts } from '../texts';
 import { useActions, useApp } from './app';
-import { AnswerView } from './answer';
+import { AnswerView, Footnote } from './answer';
 import { Button, Choice, FileButton, Switch } from './controls';
 import { draggedSamples, hasFiles, hasSamples, readDrop } from './drop';
 import { Examples } from './examples';
@@ -125,16 +124,5 @@ function Shown({ picture, heat, ready, byWords }: { picture: Picture; heat: bool
         {answer && ready && <Footnote answer={answer} truth={truth} byWords={byWords} />}
       </div>
     </>
-  );
-}
-
-function Footnote({ answer, truth, byWords }: { answer: Answer; truth?: string | undefined; byWords: boolean }) {
-  const trained = useApp((state) => state.training.used !== undefined);
-  return (
-    <p class="answer-foot">
-      {truth && !byWords && <span class={answer.classes[answer.best]?.name === truth ? 'right' : 'wrong'}>{texts.try.truth(truth)}</span>}
-      <span>{!byWords && !trained ? texts.try.byText : texts.try.by(texts.methods[answer.method].name)}</span>
-      <span class="number">{texts.try.milliseconds(answer.milliseconds)}</span>
-    </p>
   );
 }
