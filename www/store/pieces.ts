@@ -82,7 +82,10 @@ async function fill(whole: Uint8Array<ArrayBuffer>, file: RemoteFile, options: F
   const { onProgress, signal } = options;
   const missing = await takeStored(whole, file.name, options);
   let done = file.bytes - missing.reduce((sum, index) => sum + sizeOf(index, file.bytes), 0);
-  onProgress?.(done);
+  let told = 0;
+  // What is lost of a piece comes a second time, but is not counted down.
+  const tell = (bytes: number): void => onProgress?.((told = Math.max(told, bytes)));
+  tell(done);
   let attempt = 0;
   while (missing.length > 0) {
     check(signal);
@@ -90,18 +93,26 @@ async function fill(whole: Uint8Array<ArrayBuffer>, file: RemoteFile, options: F
     const last = missing.findIndex((index, at) => index !== first + at);
     const run = missing.slice(0, last < 0 ? missing.length : last);
     try {
-      for await (const index of arriving(whole, file, run, options, (bytes) => onProgress?.(done + bytes))) {
+      for await (const index of arriving(whole, file, run, options, (bytes) => tell(done + bytes))) {
         missing.shift();
-        done += sizeOf(index, file.bytes);
+        tell((done += sizeOf(index, file.bytes)));
         attempt = 0;
       }
     } catch (error) {
       check(signal);
       const failure = LowshotError.from(error, 'network');
       if (failure.kind === 'usage' || ++attempt >= ATTEMPTS) throw failure;
-      await new Promise((resolve) => setTimeout(resolve, (options.patience ?? 500) * 2 ** (attempt - 1)));
+      await passed((options.patience ?? 500) * 2 ** (attempt - 1), signal);
     }
   }
+}
+
+/** Resolves after a while, or when whoever asked has changed their mind. */
+function passed(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });
 }
 
 /** Puts what is stored and sound where it belongs; gives the indices of what is missing. */
