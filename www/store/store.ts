@@ -144,7 +144,13 @@ class DatabaseStore implements Store {
   put<T extends TableName>(table: T, records: readonly Tables[T][]): Promise<void> {
     return told(async () => {
       const transaction = this.#database.transaction(table, 'readwrite');
-      await Promise.all([...records.map((record) => transaction.store.put(record as never)), transaction.done]);
+      try {
+        await Promise.all([...records.map(async (record) => transaction.store.put(record as never)), transaction.done]);
+      } catch (error) {
+        // A record that is refused before it is written does not end the transaction: those before it would stay.
+        abort(transaction);
+        throw transaction.error ?? error;
+      }
     });
   }
 
@@ -206,6 +212,14 @@ export class MemoryStore implements Store {
 
   async estimate(): Promise<undefined> {
     return undefined;
+  }
+}
+
+function abort(transaction: { abort(): void }): void {
+  try {
+    transaction.abort();
+  } catch {
+    // It has ended by itself.
   }
 }
 
