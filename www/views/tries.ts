@@ -34,8 +34,8 @@ export function useTries(words: Words, epoch: string) {
   const actions = useActions();
   const [tries, setTries] = useState<readonly Try[]>([]);
   const [chosen, setChosen] = useState<number>();
-  const latest = useRef({ tries, words });
-  latest.current = { tries, words };
+  const latest = useRef({ tries, words, epoch });
+  latest.current = { tries, words, epoch };
   const working = useRef(false);
 
   const change = (key: number, part: Partial<Try>) => setTries((all) => all.map((one) => (one.key === key ? { ...one, ...part } : one)));
@@ -52,9 +52,9 @@ export function useTries(words: Words, epoch: string) {
         change(next.key, { status: 'unreadable' });
         continue;
       }
-      const by = latest.current.words;
+      const { words: by, epoch: then } = latest.current;
       const answer = await (by ? actions.classifyByText(next.blob, by) : actions.classify(next.blob));
-      if (by !== latest.current.words) change(next.key, { small }); // asked otherwise by now: once more
+      if (by !== latest.current.words || then !== latest.current.epoch) change(next.key, { small }); // asked otherwise by now: once more
       else change(next.key, answer ? { small, answer, status: 'answered' } : { small, status: 'silent' });
     }
     working.current = false;
