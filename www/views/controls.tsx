@@ -86,6 +86,7 @@ export function NameField({ value, label, onChange, testId, focus }: NameFieldPr
       ref={field}
       class="name-field"
       aria-label={label}
+      placeholder={texts.projects.untitled}
       data-testid={testId}
       value={typed ?? value}
       maxLength={120}
