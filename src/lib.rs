@@ -12,9 +12,8 @@
 //! | [`session`] | classes + shots + backbone + adapter, held together |
 //! | [`platform`] | what differs between a machine and a browser |
 //!
-//! With the feature `native` there are also the experiment runner and the command line, with the feature `web` what a browser's Worker
-//! calls. ARCHITECTURE.md says which
-//! module may know what.
+//! With the feature `native` there are also the experiment runner, the page's server and the command line, with the feature `web` what
+//! a browser's Worker calls. ARCHITECTURE.md says which module may know what.
 
 pub mod adapter;
 pub mod clip;
@@ -29,6 +28,8 @@ pub mod weights;
 pub mod cli;
 #[cfg(feature = "native")]
 pub mod experiment;
+#[cfg(feature = "native")]
+pub mod serve;
 #[cfg(feature = "web")]
 pub mod web;
 

@@ -13,6 +13,7 @@ mod models;
 mod picture;
 mod progress;
 mod report;
+mod serve;
 mod sweep;
 mod table;
 mod train;
@@ -21,6 +22,7 @@ mod tuning;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
+use include_dir::Dir;
 
 use crate::Error;
 
@@ -42,13 +44,14 @@ enum Command {
     Eval(eval::Eval),
     Report(report::Report),
     Sweep(sweep::Sweep),
+    Serve(serve::Serve),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
 
 /// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input,
-/// 130 interrupted with a checkpoint.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// 130 interrupted with a checkpoint. `page` is the page that the program holds, if it does.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static Dir<'static>>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
@@ -62,6 +65,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Serve(command) => command.run(page),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

@@ -23,6 +23,14 @@ pub fn listen() {
     });
 }
 
+/// From now on SIGINT and SIGTERM end the program at once, as done: for what has no other end.
+pub fn end() {
+    for signal in TERM_SIGNALS {
+        // Where a signal cannot be listened to, it ends the program anyway, only not with exit code 0.
+        let _ = flag::register_conditional_shutdown(*signal, 0, Arc::new(AtomicBool::new(true)));
+    }
+}
+
 /// Whether the program was asked to stop.
 pub fn asked() -> bool {
     ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))

@@ -14,4 +14,5 @@ mod eval;
 mod interrupted;
 mod lists;
 mod run_folder;
+mod serve;
 mod train;
