@@ -9,7 +9,7 @@ await main(async () => {
   needCargo();
   await buildPage();
   console.log('\n== program');
-  const cargo = ['run', '--release', '--locked', '--quiet', '--features', 'page', '--', 'serve'];
+  const cargo = ['run', '--release', '--locked', '--features', 'page', '--', 'serve'];
   const program = spawn('cargo', [...cargo, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
   // Ctrl-C reaches the program too; this script ends when it has.
   process.on('SIGINT', () => {});
