@@ -1,6 +1,7 @@
 /** A project as it is stored and as it lies in a project file: JSON, checked when it is read, since it may come from elsewhere. */
 import { LowshotError } from '../engine/error.ts';
-import type { ClassCard, Id, Project, Training } from './state.ts';
+import type { ClassCard, Id, Project, Sample, Training } from './state.ts';
+import { isTraining } from './training-record.ts';
 
 export const SCHEMA = 1;
 export const COLOURS = 12;
@@ -49,18 +50,19 @@ export function parseRecord(json: string, place: string): ProjectRecord {
   }
   const project = value as Partial<ProjectRecord>;
   if (typeof project !== 'object' || project === null || !('schema' in project)) return refuse('it is no lowshot project');
-  if (project.schema !== SCHEMA) return refuse(`it was made by another version (${String(project.schema)}): reload the page to get the newest`);
+  if (project.schema !== SCHEMA) return refuse('it was made by another version: reload the page to get the newest');
   if (typeof project.name !== 'string' || typeof project.id !== 'string') return refuse('its project.json has no name');
   const templates = project.templates ?? [];
   if (!Array.isArray(templates) || templates.some((template) => !isTemplate(template))) return refuse('its templates are damaged');
   if (!Array.isArray(project.classes) || project.classes.length > MOST_CLASSES) return refuse('its classes are damaged');
-  const seen = new Set<Id>();
-  const classes = project.classes.map((card: Partial<ClassCard>, index): ClassCard => {
-    if (typeof card?.id !== 'string' || typeof card.name !== 'string' || !Array.isArray(card.samples)) return refuse(`class ${index + 1} is damaged`);
-    const samples = card.samples.map(({ id, name, width, height }) => {
-      if (typeof id !== 'string' || !/^[a-z0-9]+$/.test(id) || seen.has(id)) return refuse(`a photo of ${card.name} is damaged`);
-      seen.add(id);
-      return { id, name: String(name), width: Number(width) || 0, height: Number(height) || 0, state: 'waiting' as const };
+  const seen = new Set<unknown>();
+  /** Whether it can be a name of ours, and nothing else has it. */
+  const isNew = (id: unknown): id is Id => typeof id === 'string' && /^[a-z0-9]+$/.test(id) && !seen.has(id) && Boolean(seen.add(id));
+  const classes = project.classes.map((card: Partial<ClassCard> | null, index): ClassCard => {
+    if (!isNew(card?.id) || typeof card?.name !== 'string' || !Array.isArray(card.samples)) return refuse(`class ${index + 1} is damaged`);
+    const samples = card.samples.map((sample: Partial<Sample> | null, at): Sample => {
+      if (!isNew(sample?.id) || typeof sample?.name !== 'string') return refuse(`photo ${at + 1} of class ${index + 1} is damaged`);
+      return { id: sample.id, name: sample.name, width: numberOf(sample.width), height: numberOf(sample.height), state: 'waiting' };
     });
     const colour = Number.isSafeInteger(card.colour) ? Math.abs(card.colour ?? 0) % COLOURS : index % COLOURS;
     return { id: card.id, name: card.name, colour, enabled: card.enabled !== false, samples };
@@ -73,7 +75,7 @@ export function parseRecord(json: string, place: string): ProjectRecord {
     name: project.name,
     templates,
     classes,
-    savedAt: Number(project.savedAt) || Date.now(),
+    savedAt: numberOf(project.savedAt) || Date.now(),
     model: typeof project.model === 'string' ? project.model : 'demo',
     ...sample,
     ...training,
@@ -85,9 +87,6 @@ export function isTemplate(template: unknown): template is string {
   return typeof template === 'string' && template.split('{}').length === 2;
 }
 
-/** What is not a training is left away: it can be done again. */
-function isTraining(value: unknown): value is TrainingRecord {
-  const training = value as Partial<TrainingRecord> | undefined;
-  const lists = [training?.classes, training?.names, training?.samples, training?.templates, training?.ladder];
-  return typeof training?.modelSha256 === 'string' && typeof training.status === 'string' && lists.every(Array.isArray);
+function numberOf(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0;
 }
