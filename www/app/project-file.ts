@@ -2,7 +2,7 @@
  * A project as one file: a ZIP archive with `project.json`, the photos as they were added, and what was learnt. It is written and
  * read in a stream, photo by photo, since all of them together may be larger than memory.
  */
-import { AsyncUnzipInflate, Unzip, UnzipPassThrough, Zip, ZipPassThrough } from 'fflate';
+import { Unzip, UnzipInflate, UnzipPassThrough, zipSync } from 'fflate';
 import { LowshotError } from '../engine/error.ts';
 import type { LearntRecord } from '../store/store.ts';
 import { newId } from './container.ts';
@@ -12,8 +12,13 @@ import type { Id } from './state.ts';
 /** Archives that unpack to more are refused. */
 const MOST_BYTES = 8 * 2 ** 30;
 const MOST_JSON = 64 << 20;
-/** Bytes that are gathered before they go to a blob, which the browser may keep on disk. */
-const GATHERED = 8 << 20;
+/** An archive's end: its length, and where in it stand how many files there are (twice), how long their directory is, and where it begins. */
+const END = 22;
+const END_COUNTS = [8, 10];
+const END_LENGTH = 12;
+const END_DIRECTORY = 16;
+/** Where an entry of the directory says where its file begins. */
+const ENTRY_FILE = 42;
 
 export type Learnt = Omit<LearntRecord, 'key' | 'project'>;
 
@@ -26,20 +31,19 @@ export interface Contents {
 /** Writes a project; `photo` gives what was added. */
 export async function writeProject(record: ProjectRecord, photo: (id: Id) => Promise<Blob | undefined>, learnt: readonly Learnt[]): Promise<Blob> {
   const parts: Blob[] = [];
-  let chunks: Uint8Array<ArrayBuffer>[] = [];
-  let failed: Error | null = null;
-  const zip = new Zip((error, chunk) => {
-    failed ??= error;
-    chunks.push(chunk as Uint8Array<ArrayBuffer>);
-    if (chunks.reduce((sum, { length }) => sum + length, 0) < GATHERED) return;
-    parts.push(new Blob(chunks));
-    chunks = [];
-  });
-  // Photos are compressed already; nothing else is large.
+  const directory: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  // Each file is an archive of its own at first, which says how long it is before it begins. One that is written in a stream says it
+  // behind, and whoever reads it takes bytes of a photo that look like that for its end. Photos are compressed already; nothing else is large.
   const add = (name: string, bytes: Uint8Array): void => {
-    const entry = new ZipPassThrough(name);
-    zip.add(entry);
-    entry.push(bytes, true);
+    const archive = zipSync({ [name]: [bytes, { level: 0 }] });
+    const begin = numbersOf(archive.subarray(-END)).getUint32(END_DIRECTORY, true);
+    const entry = archive.slice(begin, -END);
+    numbersOf(entry).setUint32(ENTRY_FILE, size, true);
+    directory.push(entry);
+    // A blob, which the browser may keep on disk.
+    parts.push(new Blob([archive.subarray(0, begin)]));
+    size += begin;
   };
   add('project.json', new TextEncoder().encode(JSON.stringify(record)));
   for (const { method, adapter, calibration, examples } of learnt) {
@@ -52,9 +56,16 @@ export async function writeProject(record: ProjectRecord, photo: (id: Id) => Pro
     const blob = await photo(id);
     if (blob) add(`photos/${id}`, new Uint8Array(await blob.arrayBuffer()));
   }
-  zip.end();
-  if (failed) throw LowshotError.from(failed);
-  return new Blob([...parts, ...chunks], { type: 'application/zip' });
+  const end = zipSync({});
+  const numbers = numbersOf(end);
+  for (const at of END_COUNTS) numbers.setUint16(at, directory.length, true);
+  numbers.setUint32(END_LENGTH, directory.reduce((sum, { length }) => sum + length, 0), true);
+  numbers.setUint32(END_DIRECTORY, size, true);
+  return new Blob([...parts, ...directory, end], { type: 'application/zip' });
+}
+
+function numbersOf(bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Reads a project file; everything gets new names, so that it can be opened beside the project that it was made from. */
@@ -111,7 +122,8 @@ async function unpacked(file: File): Promise<Map<string, Blob>> {
     entry.start();
   });
   unzip.register(UnzipPassThrough);
-  unzip.register(AsyncUnzipInflate);
+  // The other one would start Workers from blobs, which the page's policy forbids.
+  unzip.register(UnzipInflate);
   const start = new Uint8Array(await file.slice(0, 4).arrayBuffer());
   if (String.fromCharCode(...start) !== 'PK\x03\x04') refuse('it is no lowshot project (such a file is a ZIP archive)');
   try {
