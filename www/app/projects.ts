@@ -81,7 +81,7 @@ export class Projects {
     const { id, name, templates, classes, savedAt } = record;
     this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [] });
     // What was deleted and can no longer be brought back.
-    void this.#sweep().catch(() => undefined);
+    void this.#sweep(record.training?.samples ?? []).catch(() => undefined);
   }
 
   empty(name: string, more: Partial<ProjectRecord> = {}): ProjectRecord {
@@ -131,6 +131,8 @@ export class Projects {
   }
 
   moveSamples(ids: readonly Id[], classId: Id): void {
+    // A class that is gone by now: they stay where they are.
+    if (!this.card(classId)) return;
     const moved = new Set(ids);
     const { classes } = this.container.state.project;
     const samples = classes.flatMap((card) => card.samples.filter(({ id }) => moved.has(id)));
@@ -144,11 +146,14 @@ export class Projects {
   /** Progress, which is no change of the project. */
   markSamples(ids: readonly Id[], change: Partial<Sample>): void {
     const marked = new Set(ids);
-    const classes = this.container.state.project.classes.map((card) => {
-      if (!card.samples.some(({ id }) => marked.has(id))) return card;
-      return { ...card, samples: card.samples.map((sample) => (marked.has(sample.id) ? { ...sample, ...change } : sample)) };
-    });
-    this.#set({ classes });
+    const after = (classes: readonly ClassCard[]): readonly ClassCard[] =>
+      classes.map((card) => {
+        if (!card.samples.some(({ id }) => marked.has(id))) return card;
+        return { ...card, samples: card.samples.map((sample) => (marked.has(sample.id) ? { ...sample, ...change } : sample)) };
+      });
+    // What is undone must not take photos back to what they were.
+    this.#undo = this.#undo.map((undo) => ({ ...undo, classes: after(undo.classes) }));
+    this.#set({ classes: after(this.container.state.project.classes) });
   }
 
   undo(): void {
@@ -241,14 +246,14 @@ export class Projects {
     this.onChange();
   }
 
-  async #sweep(): Promise<void> {
+  /** `learnt` are photos that what was learnt is of, some of which may have been deleted since. */
+  async #sweep(learnt: readonly Id[]): Promise<void> {
     const project = this.projectId;
-    const judged = this.container.state.training.ladder.flatMap(({ result }) => result?.predictions ?? []).map(({ sample }) => sample);
     await this.photos.sweep(project, () => {
       if (this.projectId !== project) return undefined;
       // What can still be undone is in use.
       const undoable = this.#undo.flatMap(({ classes }) => classes.flatMap(({ samples }) => samples.map(({ id }) => id)));
-      return new Set([...judged, ...this.allSamples, ...undoable]);
+      return new Set([...learnt, ...this.allSamples, ...undoable]);
     });
   }
 }

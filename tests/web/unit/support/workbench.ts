@@ -1,0 +1,77 @@
+/** An open project with everything that keeps it, without a browser: a model that describes photos by their first byte. */
+import { vi } from 'vitest';
+import { Container } from '../../../../www/app/container.ts';
+import { DEFAULT_SETTINGS, IDLE } from '../../../../www/app/learning.ts';
+import { Notices } from '../../../../www/app/notices.ts';
+import { Photos } from '../../../../www/app/photos.ts';
+import { Projects } from '../../../../www/app/projects.ts';
+import type { ProjectRecord } from '../../../../www/app/record.ts';
+import type { Id, State } from '../../../../www/app/state.ts';
+import type { Engine, ModelInfo } from '../../../../www/engine/engine.ts';
+import type { Pictures } from '../../../../www/engine/pictures.ts';
+import { MemoryStore } from '../../../../www/store/store.ts';
+
+export const EMPTY: State = {
+  project: { id: '', name: '', classes: [], templates: [], savedAt: 0 },
+  projects: [],
+  models: [],
+  model: { status: 'ready', name: 'demo' },
+  training: IDLE,
+  settings: DEFAULT_SETTINGS,
+  storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
+  notices: [],
+  examples: [],
+  offline: false,
+};
+
+const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1 } as ModelInfo;
+
+export interface Workbench {
+  readonly container: Container;
+  readonly store: MemoryStore;
+  readonly projects: Projects;
+  readonly photos: Photos;
+  /** How often the open project was written. */
+  readonly writes: () => number;
+  /** Names of the photos of each class, in order. */
+  readonly shown: () => Record<string, string[]>;
+  /** Texts of what is shown to the visitor. */
+  readonly told: () => string[];
+  readonly add: (classId: Id, ...names: string[]) => Promise<void>;
+  readonly id: (photo: string) => Id;
+  /** Photos whose originals are stored, by name. */
+  readonly kept: () => Promise<string[]>;
+}
+
+export async function workbench(record?: ProjectRecord): Promise<Workbench> {
+  const container = new Container(EMPTY);
+  const store = new MemoryStore();
+  const notices = new Notices(container);
+  const projects = new Projects(container, store, notices);
+  const prepare = async (photo: Blob, name: string): Promise<object> => {
+    if (name.includes('broken')) throw new Error(`${name} cannot be opened`);
+    return { width: 2, height: 1, sha256: '', pixels: new Uint8Array(await photo.arrayBuffer()), thumbnail: new Blob(), box: {} };
+  };
+  const imageFeatures = async (pixels: Uint8Array): Promise<Float32Array> => Float32Array.from([...pixels].flatMap((value) => [value, 1]));
+  const pictures = { prepare } as unknown as Pictures;
+  const photos = new Photos(container, store, { imageFeatures } as unknown as Engine, pictures, notices, projects, async () => MODEL);
+  projects.photos = photos;
+  const put = vi.spyOn(store, 'put');
+  await projects.show(record ?? projects.empty('Test'));
+  const samples = () => container.state.project.classes.flatMap((card) => card.samples);
+  return {
+    container,
+    store,
+    projects,
+    photos,
+    writes: () => put.mock.calls.filter(([table]) => table === 'projects').length,
+    shown: () => Object.fromEntries(container.state.project.classes.map((card) => [card.name, card.samples.map(({ name }) => name)])),
+    told: () => container.state.notices.map(({ text }) => text),
+    add: (classId, ...names) => photos.add(classId, names.map((name, at) => ({ name, blob: new Blob([Uint8Array.of(at)]) }))),
+    id: (photo) => samples().find(({ name }) => name === photo)?.id ?? '',
+    kept: async () => {
+      const found = await Promise.all((await store.keys('photos')).map((key) => store.get('photos', key)));
+      return found.flatMap((one) => one?.name ?? []).sort();
+    },
+  };
+}
