@@ -44,7 +44,7 @@ export function coldTable(contenders, colds, expected) {
 
 export function sizeTable(fetched) {
   const bytes = (files, field) => (files.reduce((sum, file) => sum + file[field], 0) / 1e6).toFixed(2);
-  const rows = fetched.filter(({ files }) => files.length).map(({ name, files }) => {
+  const rows = fetched.map(({ name, files }) => {
     const cells = ['script', 'wasm', 'model'].map((kind) => {
       const some = files.filter((file) => file.kind === kind);
       return `${bytes(some, 'raw')} / ${bytes(some, 'brotli')}`;

@@ -159,7 +159,9 @@ await browser.close();
 server.close();
 
 say('counting sizes …');
-const fetched = contenders.map(({ name }) => ({ name, files: sizes(colds.get(name)?.log ?? [], join(out, 'brotli.json')) }));
+// What did not get to a classification fetched only a part.
+const finished = contenders.filter(({ name }) => colds.get(name)?.times.length);
+const fetched = finished.map(({ name }) => ({ name, files: sizes(colds.get(name).log, join(out, 'brotli.json')) }));
 const machine = { browser: browser.version, cores: cpus().length, processor: cpus()[0].model, load: { before, after: loadavg()[0] } };
 
 console.log(`Chromium ${machine.browser}, ${machine.cores} cores (${machine.processor}), load ${before.toFixed(1)} before, ${machine.load.after.toFixed(1)} after`);
