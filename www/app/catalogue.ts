@@ -1,6 +1,6 @@
 /** The models that can be had, and where their files are. The names are those that `lowshot --model` takes. */
 import { DEMO_FILES } from '../engine/demo.ts';
-import { LowshotError } from '../engine/error.ts';
+import { LowshotError, check } from '../engine/error.ts';
 import type { RemoteFile } from '../store/pieces.ts';
 import type { Model } from './state.ts';
 
@@ -65,10 +65,14 @@ export async function remoteFiles(model: Listed, signal?: AbortSignal): Promise<
     throw new LowshotError('network', `${model.name} cannot be fetched: huggingface.co does not answer; is there a network?`);
   });
   if (!response.ok) throw new LowshotError('network', `${model.name} cannot be fetched: huggingface.co says ${response.status}; try again later`);
-  const listing = (await response.json().catch(() => ({}))) as Partial<Listing>;
+  const listing = (await response.json().catch(() => {
+    check(signal);
+    throw new LowshotError('network', `${model.name} cannot be fetched: what huggingface.co answers is damaged; try again later`);
+  })) as Partial<Listing> | null;
+  const siblings = Array.isArray(listing?.siblings) ? (listing.siblings as Listing['siblings']) : [];
   const files = WANTED.flatMap((name) => {
-    const found = listing.siblings?.find((one) => one.rfilename === name && Number.isSafeInteger(one.size));
-    return found ? [{ name, url: `${HUB}/${model.repository}/resolve/${listing.sha ?? 'main'}/${name}`, bytes: found.size, sha256: found.lfs?.sha256 }] : [];
+    const found = siblings.find((one) => one?.rfilename === name && Number.isSafeInteger(one.size) && one.size > 0);
+    return found ? [{ name, url: `${HUB}/${model.repository}/resolve/${listing?.sha ?? 'main'}/${name}`, bytes: found.size, sha256: found.lfs?.sha256 }] : [];
   });
   const missing = ['config.json', 'model.safetensors'].filter((name) => !files.some((file) => file.name === name));
   if (missing.length > 0) throw new LowshotError('model', `${model.repository} has no ${missing.join(' and no ')}: choose another model`);
@@ -77,5 +81,5 @@ export async function remoteFiles(model: Listed, signal?: AbortSignal): Promise<
 
 interface Listing {
   readonly sha: string;
-  readonly siblings: readonly { readonly rfilename: string; readonly size: number; readonly lfs?: { readonly sha256: string } }[];
+  readonly siblings: readonly ({ readonly rfilename: string; readonly size: number; readonly lfs?: { readonly sha256: string } } | null)[];
 }

@@ -31,8 +31,9 @@ export function download(blob: Blob, name: string): void {
 /** A project's name as a file's. */
 export function fileName(name: string, extension: string): string {
   const plain = name
-    .normalize('NFKD')
-    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .normalize('NFKC')
+    // Marks belong to the letters before them.
+    .replace(/(?:[^\p{L}\p{M}\p{N}]\p{M}*)+/gu, '-')
     .replace(/^-+|-+$/g, '')
     .toLowerCase();
   return `${plain || 'project'}.${extension}`;

@@ -28,6 +28,9 @@ export class FileServer {
   /** Connections that were closed before the answer was whole. */
   abandoned = 0;
 
+  /** It stays the same when the server has been stopped. */
+  address = '';
+
   private constructor(
     private readonly server: Server,
     private readonly files: ReadonlyMap<string, Uint8Array>,
@@ -37,11 +40,8 @@ export class FileServer {
     const server = createServer((request, response) => made.answer(request.url ?? '', request.headers['range'], response));
     const made = new FileServer(server, new Map(Object.entries(files)));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    made.address = `http://127.0.0.1:${server.address().port}`;
     return made;
-  }
-
-  get address(): string {
-    return `http://127.0.0.1:${this.server.address().port}`;
   }
 
   async stop(): Promise<void> {
