@@ -1,10 +1,10 @@
 // npm run build [-- --cpu-only] [-- --force]: the page, complete, in dist.
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { at, compressed, filesBelow, main, remember, remembered, runNode, sha256, size, step } from './shared.mjs';
+import { at, cache, compressed, filesBelow, main, remember, remembered, runNode, sha256, size, step } from './shared.mjs';
 import { buildModules } from './wasm.mjs';
 
 /** What the page is made of. */
@@ -20,13 +20,13 @@ function inputs() {
   return sha256(files.map((file) => `${file} ${existsSync(at(file)) ? sha256(readFileSync(at(file))) : ''}\n`).join(''));
 }
 
-/** Lays FILE.br and FILE.gz beside each file of dist that becomes smaller; returns what a visitor fetches, compressed and not. */
-async function compress() {
+/** Lays FILE.br and FILE.gz beside each file of a folder that becomes smaller. */
+async function compress(folder) {
   const sums = { raw: 0, br: 0 };
-  const files = filesBelow(at('dist')).filter((file) => COMPRESSIBLE.test(file));
+  const files = filesBelow(folder).filter((file) => COMPRESSIBLE.test(file));
   await Promise.all(
     files.map(async (file) => {
-      const place = at('dist', file);
+      const place = path.join(folder, file);
       const bytes = readFileSync(place);
       if (bytes.length <= 1024) return;
       for (const [ending, smaller] of Object.entries(await compressed(bytes))) {
@@ -53,9 +53,12 @@ export async function buildPage({ cpuOnly = false, force = false } = {}) {
       return;
     }
     remember('page', '');
+    // Made elsewhere and then moved: a page that is being served or tested is never half there.
+    const fresh = path.join(cache, 'dist');
+    runNode('vite/bin/vite.js', ['build', '--logLevel', 'warn', '--emptyOutDir', '--outDir', fresh]);
+    await compress(fresh);
     rmSync(at('dist'), { recursive: true, force: true });
-    runNode('vite/bin/vite.js', ['build', '--logLevel', 'warn']);
-    await compress();
+    renameSync(fresh, at('dist'));
     remember('page', now);
   });
 }

@@ -16,7 +16,7 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const at = (...parts) => path.join(root, ...parts);
 
 /** Where what can be made again is kept between builds; `npm ci` empties it. */
-const cache = at('node_modules', '.cache', 'lowshot');
+export const cache = at('node_modules', '.cache', 'lowshot');
 
 // A shell that was open while rustup was installed does not have its folder on the path yet.
 const cargoBin = path.join(process.env.CARGO_HOME ?? path.join(homedir(), '.cargo'), 'bin');

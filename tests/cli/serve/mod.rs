@@ -5,11 +5,10 @@ mod server;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use self::server::{INDEX, Server, make_page};
-use crate::command::Machine;
+use crate::command::{Machine, repository};
 
 #[test]
 fn the_page_is_served_with_types_that_browsers_need() {
@@ -131,6 +130,17 @@ fn every_answer_says_what_the_page_may_do() {
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
         assert!(answer.header("permissions-policy").starts_with("camera=(self), microphone=()"));
     }
+}
+
+/// The page says the same itself, for other servers; but for frames, of which only a header is believed.
+#[test]
+fn the_header_and_the_page_have_one_policy() {
+    let machine = Machine::new();
+    let header = Server::with_page(&machine).get("/").header("content-security-policy").to_owned();
+    let script = fs::read_to_string(repository("scripts/offline.mjs")).unwrap();
+    let list = script.split_once("const POLICY = [").unwrap().1.split_once("].join").unwrap().0;
+    let rules: Vec<&str> = list.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
+    assert_eq!(header, [rules.join("; "), "frame-ancestors 'none'".into()].join("; "));
 }
 
 #[test]
@@ -270,10 +280,16 @@ fn the_page_is_found_without_being_named() {
     let machine = Machine::new();
     if cfg!(feature = "page") {
         let server = Server::start(&machine, &["--port", "0"]);
-        let built = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/index.html")).unwrap();
+        let built = fs::read_to_string(repository("dist/index.html")).unwrap();
         assert_eq!(server.get("/").body, built);
-        let model = server.ask("HEAD", "/models/demo/model.safetensors", &[]);
-        assert_eq!((model.status, model.header("content-length")), (200, "16852514"));
+        // Whatever the build has called it: nobody asks before using such a file again.
+        let assets = fs::read_dir(repository("dist/assets")).unwrap().map(|entry| entry.unwrap());
+        let model = assets.into_iter().find(|file| file.path().extension().is_some_and(|end| end == "safetensors"));
+        let model = model.expect("the demo model in the page");
+        let answer = server.ask("HEAD", &format!("/assets/{}", model.file_name().to_str().unwrap()), &[]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-length"), model.metadata().unwrap().len().to_string());
+        assert!(answer.header("cache-control").ends_with("immutable"), "{answer:?}");
         return;
     }
     machine.run(["serve"]).refused_for(&["npm run build", "--page"]);
