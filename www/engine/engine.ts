@@ -72,6 +72,8 @@ export class Engine {
   #current: Promise<Handle> | undefined;
   #handle: Handle | undefined;
   #lost = 0;
+  /** Counts what Workers are told, so that one that is told meanwhile is told again. */
+  #version = 0;
   /** Counts models, so that what was begun for an earlier one is dropped. */
   #era = 0;
 
@@ -106,6 +108,7 @@ export class Engine {
     this.#ground = ground;
     this.#kept.clear();
     this.#chosen = 'zero-shot';
+    this.#version++;
     await this.#with((handle) => this.#tell(handle));
   }
 
@@ -136,12 +139,14 @@ export class Engine {
   async choose(method: string): Promise<void> {
     await this.#with((handle) => handle.call('choose', [method]));
     this.#chosen = method;
+    this.#version++;
   }
 
   /** A method that was learnt with this model and these classes. */
   async restore(label: string, kept: Kept): Promise<string> {
     const method = await this.#with((handle) => handle.call('restore', [label, kept]));
     this.#kept.set(method, kept);
+    this.#version++;
     return method;
   }
 
@@ -161,6 +166,7 @@ export class Engine {
     this.#kept.clear();
     this.#kept.set(method, kept);
     this.#chosen = method;
+    this.#version++;
     return { method, classes, templates, kept };
   }
 
@@ -190,6 +196,7 @@ export class Engine {
           if (slice.result) {
             const kept = await handle.call('kept', [rung.method, templates]);
             this.#kept.set(rung.method, kept);
+            this.#version++;
             yield { kind: 'done', result: slice.result, kept };
             return;
           }
@@ -258,14 +265,24 @@ export class Engine {
     const model = this.#model;
     if (!model) throw new LowshotError('usage', 'no model is loaded: load one first');
     const era = this.#era;
-    const handle = await loadedOn(model.device, model);
-    if (era !== this.#era) {
-      handle.end();
-      throw new LowshotError('cancelled', 'another model was chosen');
+    let handle: Handle | undefined;
+    try {
+      handle = await loadedOn(model.device, model);
+      this.#check(era);
+      await this.#tell(handle);
+      this.#check(era);
+    } catch (error) {
+      handle?.end();
+      // A GPU that does not come back is lost once more.
+      if (era === this.#era) this.#count(LowshotError.from(error).failure);
+      throw error;
     }
-    await this.#tell(handle);
     this.#keep(handle);
     return handle;
+  }
+
+  #check(era: number): void {
+    if (era !== this.#era) throw new LowshotError('cancelled', 'another model was chosen');
   }
 
   /** Everything that a Worker before was told. */
@@ -285,15 +302,16 @@ export class Engine {
       this.#handle = undefined;
       this.#current = undefined;
       if (failure.kind === 'cancelled') return;
-      if (failure.kind === 'lost' && this.#model && ++this.#lost >= LOSSES) this.#useProcessor(failure);
+      this.#count(failure);
       this.onDeath(failure);
       // At once, so that it is there when it is needed.
       void this.#alive().catch(() => undefined);
     });
   }
 
-  #useProcessor(failure: Failure): void {
-    if (!this.#model || !this.#info) return;
+  /** A GPU that is lost too often is not used any more. */
+  #count(failure: Failure): void {
+    if (failure.kind !== 'lost' || ++this.#lost < LOSSES || !this.#model || !this.#info) return;
     this.#model.device = 'cpu';
     this.#info = { ...this.#info, device: 'cpu', deviceName: CPU_NAME, reason: `WebGPU fails too often: ${failure.message}` };
     this.onInfo(this.#info);
@@ -330,7 +348,11 @@ export class Engine {
         handle.end();
         return say(`the GPU (${info.deviceName}) reaches ${ratio.toFixed(2)} × the processor's speed here`);
       }
-      await this.#tell(handle);
+      for (let version; version !== this.#version; ) {
+        version = this.#version;
+        await this.#tell(handle);
+        this.#check(era);
+      }
       const before = this.#handle;
       model.device = 'webgpu';
       this.#current = Promise.resolve(handle);

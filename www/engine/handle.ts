@@ -66,9 +66,10 @@ export class Handle {
   #end(failure: Failure): void {
     if (this.#failure) return;
     this.#failure = failure;
+    // First, so that there is another in its place when those who waited ask again.
+    this.#announce(failure);
     for (const { reject } of this.#waiting.values()) reject(new LowshotError(failure.kind, failure.message));
     this.#waiting.clear();
-    this.#announce(failure);
   }
 
   /** A Worker that the browser kills says nothing, but the lock that it holds is free then. */
