@@ -1,5 +1,12 @@
-import type { Method } from './app/state';
 import { bytes, count, duration, percent, plural } from './views/format';
+
+/** The ladder's methods. */
+const methods: Readonly<Record<string, { name: string; about: string }>> = {
+  'zero-shot': { name: 'Zero-shot', about: 'Compares a photo with the names of the classes. Learns nothing.' },
+  tip: { name: 'Tip-Adapter', about: 'Remembers your photos, and asks which of them a new one resembles.' },
+  meta: { name: 'Meta-Adapter', about: 'Learns how your photos should refine what each name means.' },
+  'lora+bitfit': { name: 'LoRA + BitFit', about: 'Trains a small part of the model itself on your photos.' },
+};
 
 /** Every text of the page, in English. What holds numbers is a function. */
 export const texts = {
@@ -106,12 +113,7 @@ export const texts = {
     failed: 'Training failed.',
   },
 
-  methods: {
-    'zero-shot': { name: 'Zero-shot', about: 'Compares a photo with the names of the classes. Learns nothing.' },
-    tip: { name: 'Tip-Adapter', about: 'Remembers your photos, and asks which of them a new one resembles.' },
-    meta: { name: 'Meta-Adapter', about: 'Learns how your photos should refine what each name means.' },
-    'lora+bitfit': { name: 'LoRA + BitFit', about: 'Trains a small part of the model itself on your photos.' },
-  } satisfies Record<Method, { name: string; about: string }>,
+  method: (method: string) => methods[method] ?? { name: method, about: 'From an adapter that was trained elsewhere.' },
 
   rung: {
     waiting: 'Waits its turn',

@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import { browser, open, state, trained } from './support/browser.mjs';
 import { samples } from './support/samples.mjs';
 
-test('the sample project learns before the visitor’s eyes and tells photos it has not seen', { timeout: 300_000 }, async () => {
-  const { page, close } = await browser();
+test('the sample project learns before the visitor’s eyes and tells photos it has not seen', { timeout: 300_000 }, async (t) => {
+  const { page } = await browser(t);
   await open(page);
   const training = await trained(page);
   assert.equal(training.status, 'done');
@@ -38,11 +38,10 @@ test('the sample project learns before the visitor’s eyes and tells photos it 
   });
   assert.equal(right.of, 20);
   assert.ok(right.right >= 12, `${right.right} of 20`);
-  await close();
 });
 
-test('three classes of one’s own are learnt from eight photos each', { timeout: 400_000 }, async () => {
-  const { page, close } = await browser();
+test('three classes of one’s own are learnt from eight photos each', { timeout: 400_000 }, async (t) => {
+  const { page } = await browser(t);
   await open(page);
   await page.evaluate(async () => {
     await globalThis.lowshot.actions.stop();
@@ -85,5 +84,4 @@ test('three classes of one’s own are learnt from eight photos each', { timeout
   console.log('of 60 test files right:', JSON.stringify(right), 'in use:', used);
   assert.ok(right['meta'] >= right['zero-shot'], JSON.stringify(right));
   assert.ok(right[used] > 40, `${used} tells ${right[used]} of 60`);
-  await close();
 });

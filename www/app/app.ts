@@ -196,7 +196,7 @@ class LowshotApp implements App {
       await this.#store.put('learnt', learnt.map((one) => ({ ...one, key: `${record.id}\n${one.method}`, project: record.id })));
       const classes = record.classes.map((card) => ({ ...card, samples: card.samples.filter(({ id }) => !failed.has(id)) }));
       await this.#open({ ...record, classes });
-      this.#projects.save();
+      await this.#projects.flush();
       this.#notices.good(`${record.name} is open.`);
     });
   }

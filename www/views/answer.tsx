@@ -63,7 +63,7 @@ export function Footnote({ answer, truth, byWords }: { answer: Answer; truth?: s
   return (
     <p class="answer-foot">
       {truth && !byWords && <span class={answer.classes[answer.best]?.name === truth ? 'right' : 'wrong'}>{texts.try.truth(truth)}</span>}
-      <span>{!byWords && !trained ? untrained : texts.try.by(texts.methods[answer.method].name)}</span>
+      <span>{!byWords && !trained ? untrained : texts.try.by(texts.method(answer.method).name)}</span>
       <span class="number">{texts.try.milliseconds(answer.milliseconds)}</span>
     </p>
   );

@@ -16,7 +16,7 @@ export function Curve() {
   if (!curve || !drawn) return null;
   const first = loss(curve.losses[0] ?? 0);
   const last = loss(curve.losses.at(-1) ?? 0);
-  const title = texts.learn.curve(texts.methods[curve.method].name);
+  const title = texts.learn.curve(texts.method(curve.method).name);
   return (
     <figure class={`curve ${status}`} data-testid="curve" data-steps={curve.losses.length}>
       <figcaption>

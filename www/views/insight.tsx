@@ -37,7 +37,7 @@ export function Insight() {
             label={texts.insight.of}
             value={result.method}
             testId="insight-method"
-            options={results.map((one) => ({ value: one.method, text: texts.methods[one.method].name }))}
+            options={results.map((one) => ({ value: one.method, text: texts.method(one.method).name }))}
             onChange={setWanted}
           />
         )}

@@ -87,7 +87,7 @@ function Verdict() {
     <div class="verdict" aria-live="polite">
       {done && rung && result && result.n > 0 && (
         <p>
-          <strong>{texts.learn.verdict(texts.methods[rung.method].name, result.correct, result.n)}</strong> {texts.learn.verdictAbout}
+          <strong>{texts.learn.verdict(texts.method(rung.method).name, result.correct, result.n)}</strong> {texts.learn.verdictAbout}
         </p>
       )}
     </div>
@@ -106,7 +106,7 @@ function sameRungs(a: readonly Rung[], b: readonly Rung[]): boolean {
 /** The method that was finished last, to be said aloud. */
 function finished(ladder: readonly Rung[]): string {
   const last = ladder.findLast((rung) => rung.result);
-  return last?.result ? texts.learn.finished(texts.methods[last.method].name, last.result.accuracy) : texts.learn.working;
+  return last?.result ? texts.learn.finished(texts.method(last.method).name, last.result.accuracy) : texts.learn.working;
 }
 
 function Ladder() {

@@ -15,7 +15,7 @@ interface Props {
 /** A method of the ladder: what it reached, or how far it is. */
 export function RungView({ rung, used, best, training }: Props) {
   const actions = useActions();
-  const { name, about } = texts.methods[rung.method];
+  const { name, about } = texts.method(rung.method);
   const { result } = rung;
   const busy = training === 'running' || training === 'paused';
   return (
@@ -63,7 +63,7 @@ function ProgressOf({ rung }: { rung: Rung }) {
     <div
       class="accuracy"
       {...(rung.status === 'running'
-        ? { role: 'progressbar', 'aria-label': texts.methods[rung.method].name, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(100 * fraction) }
+        ? { role: 'progressbar', 'aria-label': texts.method(rung.method).name, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(100 * fraction) }
         : { 'aria-hidden': true })}
     >
       <div class="accuracy-progress" style={{ width: `${100 * fraction}%` }} />

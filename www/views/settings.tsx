@@ -31,7 +31,7 @@ function Fields() {
         {methods.map((method) => (
           <label key={method} class="check">
             <input type="checkbox" checked={settings.methods.includes(method)} onChange={() => toggle(method)} />
-            {texts.methods[method].name}
+            {texts.method(method).name}
           </label>
         ))}
       </fieldset>

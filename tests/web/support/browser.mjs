@@ -27,44 +27,37 @@ const FLAGS = [
 const HARMLESS = [/No available adapters/, /powerPreference option is currently ignored/];
 
 /**
- * A browser of its own, with an empty profile. `gpu`: with WebGPU, by its software adapter; without, the adapter is null. `errors`
- * are expected on the console.
+ * A browser of its own, with an empty profile, which ends with the test `t`. `gpu`: with WebGPU, by its software adapter; without, the
+ * adapter is null. `errors` are expected on the console; any other fails the test.
  */
-export async function browser({ gpu = false, errors = [], profile, ...options } = {}) {
-  const folder = profile ?? mkdtempSync(path.join(tmpdir(), 'lowshot-browser-'));
-  const args = gpu ? [...FLAGS, '--enable-unsafe-webgpu'] : FLAGS;
+export async function browser(t, { gpu = false, errors = [], ...options } = {}) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'lowshot-browser-'));
   const context = await chromium.launchPersistentContext(folder, {
     executablePath: chromiumPath(),
     headless: true,
-    args,
+    args: gpu ? [...FLAGS, '--enable-unsafe-webgpu'] : FLAGS,
     viewport: { width: 1280, height: 900 },
     acceptDownloads: true,
     ...options,
   });
   const problems = [];
+  const note = (text) => {
+    if (![...HARMLESS, ...errors].some((pattern) => pattern.test(text))) problems.push(text);
+  };
   const watch = (page) => {
     page.on('console', (message) => {
-      const text = message.text();
-      if (message.type() !== 'error' && !/WebGPU|GPUValidationError/.test(text)) return;
-      if (![...HARMLESS, ...errors].some((pattern) => pattern.test(text))) problems.push(text);
+      if (message.type() === 'error' || /GPUValidationError|uncaptured/i.test(message.text())) note(message.text());
     });
-    page.on('pageerror', (error) => {
-      if (!errors.some((pattern) => pattern.test(error.message))) problems.push(`uncaught: ${error.stack ?? error.message}`);
-    });
+    page.on('pageerror', (error) => note(`uncaught: ${error.stack ?? error.message}`));
   };
   context.pages().forEach(watch);
   context.on('page', watch);
-  return {
-    context,
-    page: context.pages()[0] ?? (await context.newPage()),
-    problems,
-    /** Ends it; fails if anything unexpected was said. */
-    async close({ keep = false } = {}) {
-      await context.close();
-      if (!keep) rmSync(folder, { recursive: true, force: true });
-      assert.deepEqual(problems, []);
-    },
-  };
+  t.after(async () => {
+    await context.close();
+    rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(problems, [], 'the console is quiet');
+  });
+  return { context, page: context.pages()[0] ?? (await context.newPage()) };
 }
 
 /** Opens the page and waits until a model is ready. */
