@@ -99,7 +99,7 @@ describe('a training', () => {
     ['model', { modelSha256: 7 }],
     ['map', { map: 'abc' }],
     ['map’s points', { map: [{ sample: 'cat1', x: 1, y: null }] }],
-    ['method in use', { used: 'magic' }],
+    ['method in use', { used: 'two words' }],
     ['ladder', { ladder: {} }],
     ['rungs', { ladder: [null] }],
     ['rungs’ method', { ladder: [{ method: 'toString', status: 'done' }] }],
@@ -119,6 +119,11 @@ describe('a training', () => {
     const ladder = [{ method: 'meta', status: 'running', progress: { fraction: 0.5, stage: 'check', fold: 1, folds: 3 } }];
     expect(parsed({ training: { ...TRAINING, status, ladder } }).training).toMatchObject({ status, ladder });
   });
+});
+
+test('an adapter that was trained elsewhere may be of a method that the ladder has not', () => {
+  const training = { ...TRAINING, samples: [], used: 'lora+meta', ladder: [{ method: 'lora+meta', status: 'done' }] };
+  expect(parsed({ training }).training).toEqual(training);
 });
 
 test('damage at random leads to a project or to one line, and to nothing else', () => {
