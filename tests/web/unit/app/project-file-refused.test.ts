@@ -31,7 +31,7 @@ describe('a file that is no project is refused, and why', () => {
   });
 
   test('because its project.json would fill the memory', async () => {
-    const bytes = zipSync({ 'project.json': [new Uint8Array((64 << 20) + 1), { level: 1 }] });
+    const bytes = zipSync({ 'project.json': [new Uint8Array((64 << 20) + 1), { level: 0 }] });
     await expect(read(bytes)).rejects.toMatchObject({ kind: 'data', message: 'my.zip: its project.json is too large' });
   });
 });

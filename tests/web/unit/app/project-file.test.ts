@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Contents, type Learnt, readProject, writeProject } from '../../../../www/app/project-file.ts';
 import type { ProjectRecord } from '../../../../www/app/record.ts';
 import { LowshotError } from '../../../../www/engine/error.ts';
-import { bytesOf, randomBytes, seeded } from '../support/bytes.ts';
+import { bytesOf, randomBytes, same, seeded } from '../support/bytes.ts';
 import { damaged } from '../support/damage.ts';
 import { RECORD, TRAINING, isWellFormed, sample } from '../support/records.ts';
 
@@ -45,7 +45,7 @@ describe('a project that is written and read', () => {
     const { record, photos } = await readProject(fileOf([await written()]));
     const ids = record.classes.flatMap(({ samples }) => samples.map(({ id }) => id));
     expect([...photos.keys()]).toEqual(ids);
-    for (const [at, before] of Object.keys(PHOTOS).entries()) expect(await bytesOf(photos.get(ids[at] ?? ''))).toEqual([...(PHOTOS[before] ?? [])]);
+    for (const [at, before] of Object.keys(PHOTOS).entries()) expect(same(Uint8Array.from(await bytesOf(photos.get(ids[at] ?? ''))), PHOTOS[before] as Uint8Array), before).toBe(true);
   });
 
   test('has learnt the same', async () => {
@@ -92,7 +92,7 @@ describe('a project that is written and read', () => {
       ...Object.keys(PHOTOS).map((id) => `photos/${id}`),
       'project.json',
     ]);
-    expect(entries['photos/dog2']).toEqual(PHOTOS['dog2']);
+    expect(same(entries['photos/dog2'] as Uint8Array, PHOTOS['dog2'] as Uint8Array)).toBe(true);
     expect(JSON.parse(new TextDecoder().decode(entries['project.json']))).toEqual(RECORD);
   });
 
@@ -137,7 +137,7 @@ describe('an archive by another program', () => {
     const large = new Uint8Array(1_000_000).map((_, at) => at % 251);
     const { photos } = await archive({ 'project.json': [text(RECORD), { level: 9 }], 'photos/cat1': [large, { level: 6 }], 'photos/cat2': [text('small'), { level: 6 }] });
     const [first, second] = [...photos.values()];
-    expect(new Uint8Array((await first?.arrayBuffer()) ?? new ArrayBuffer())).toEqual(large);
+    expect(same(new Uint8Array((await first?.arrayBuffer()) ?? new ArrayBuffer()), large)).toBe(true);
     expect(await second?.text()).toBe('small');
   });
 

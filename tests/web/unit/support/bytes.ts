@@ -1,4 +1,5 @@
 /** Numbers and bytes that look random and are the same at every run. */
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 
 /** From 0 to 1, by Mulberry32. */
@@ -23,9 +24,9 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** By their hashes, since a comparison number by number of many megabytes takes long. */
+/** Quicker than a matcher, which compares many megabytes number by number. */
 export function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && sha256(a) === sha256(b);
+  return Buffer.compare(a, b) === 0;
 }
 
 export async function bytesOf(blob: Blob | undefined): Promise<number[]> {

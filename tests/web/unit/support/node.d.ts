@@ -22,6 +22,10 @@ declare module 'node:http' {
   export function createServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Server;
 }
 
+declare module 'node:buffer' {
+  export const Buffer: { compare(a: Uint8Array, b: Uint8Array): number };
+}
+
 declare module 'node:fs' {
   export function readFileSync(file: string | URL): Uint8Array<ArrayBuffer>;
   export function readFileSync(file: string | URL, encoding: 'utf8'): string;
