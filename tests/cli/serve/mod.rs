@@ -211,7 +211,7 @@ fn a_connection_is_used_again_and_nonsense_does_not_end_the_server() {
     // Said nothing, still there; and gone in the middle of a word.
     let silent = connect();
     connect().write_all(b"GET /sw").unwrap();
-    for nonsense in [&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", &[b'a'; 1 << 20]] {
+    for nonsense in [&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], b"GET\r\n\r\n", &vec![b'a'; 1 << 20]] {
         let mut stream = connect();
         // It may hang up before it has heard everything.
         let _ = stream.write_all(nonsense);
