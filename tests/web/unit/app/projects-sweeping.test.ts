@@ -97,8 +97,13 @@ describe('sweeping', () => {
   test('does nothing when another project has been opened before its turn', async () => {
     await bench.projects.flush();
     const record = (await bench.projects.read(bench.projects.projectId)) as ProjectRecord;
+    const keys = bench.store.keys.bind(bench.store);
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    bench.store.keys = async (table, group) => (await released, keys(table, group));
     await bench.projects.show(record);
     await bench.projects.show(bench.projects.empty('Another'));
+    release();
     await bench.photos.complete([]);
     expect(await bench.kept()).toEqual(['c1', 'c2', 'c3', 'd1']);
   });
