@@ -17,7 +17,8 @@ worker.addEventListener('install', (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(CACHE);
-      await cache.addAll(FILES);
+      // What does not change its name when it changes may lie about in the browser's own cache: the page of a build before, say.
+      await cache.addAll(FILES.map((file) => (file.startsWith('assets/') ? file : new Request(file, { cache: 'no-cache' }))));
       await worker.skipWaiting();
     })(),
   );

@@ -29,6 +29,14 @@ declare module 'node:buffer' {
 declare module 'node:fs' {
   export function readFileSync(file: string | URL): Uint8Array<ArrayBuffer>;
   export function readFileSync(file: string | URL, encoding: 'utf8'): string;
+  export function writeFileSync(file: string, text: string): void;
+  export function mkdirSync(folder: string, options: { readonly recursive: true }): void;
+  export function mkdtempSync(prefix: string): string;
+  export function rmSync(folder: string, options: { readonly recursive: true }): void;
+}
+
+declare module 'node:os' {
+  export function tmpdir(): string;
 }
 
 declare module 'node:crypto' {
