@@ -34,7 +34,7 @@ test.each(['"', "'", '`'])('the list is put where the minifier has left %s', (qu
 });
 
 test('every visit needs the program, and neither models, nor samples, nor what is compressed of it', () => {
-  const needed = ['assets/config-1.json', 'assets/index-abc.js', 'assets/lowshot_bg-abc.wasm', "assets/o'neil.css", 'favicon.svg'];
+  const needed = ['assets/a$&b.js', 'assets/config-1.json', 'assets/index-abc.js', 'assets/lowshot_bg-abc.wasm', "assets/o'neil.css", 'favicon.svg'];
   const others = ['assets/gpu-abc.wasm', 'assets/index-abc.js.br', 'assets/index-abc.js.gz', 'assets/index-abc.js.map', 'assets/merges-1.txt', 'assets/model-1.safetensors'];
   const elsewhere = ['assets/vocab-1.json', 'models/x.json', 'samples/eurosat.json', 'samples/eurosat/Forest_1.jpg'];
   for (const name of [...needed, ...others, ...elsewhere]) write(name);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 /** It is a script, not a module with something to import. */
-const PROGRAM = new URL('../../../../www/sw.ts', import.meta.url).pathname;
+const PROGRAM = new URL('../../../../www/sw.ts', import.meta.url).href;
 const PAGE = 'https://example.org/lowshot/';
 const FILES = ['./', 'assets/index-abc.js', 'favicon.svg'];
 
