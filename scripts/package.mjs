@@ -46,6 +46,7 @@ export async function buildPackage({ cpuOnly = false } = {}) {
     writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   });
   console.log(`the npm package lies in ${path.relative(at('.'), PACKAGE)}: npm pack or npm install it from there`);
+  return PACKAGE;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { browser, open, ready, state, trained } from './support/browser.mjs';
+import { browser, open, ready, state, trained, until } from './support/browser.mjs';
 import { tiles, tiny } from './support/tiny.mjs';
 
 /** Methods that take long enough to be interrupted, in few steps. */
@@ -11,25 +11,22 @@ const SETTINGS = { methods: ['tip', 'lora+bitfit'], loraSteps: 16 };
 
 /** Begins to train the sample project, and waits until training through the towers is under way and has left a checkpoint. */
 async function inTheMiddle(page, settings = SETTINGS) {
-  await page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40);
+  // The sample begins to learn by itself.
+  await page.waitForFunction(() => globalThis.lowshot.state.training.status === 'running');
   await page.evaluate(async (settings) => {
     const { actions } = globalThis.lowshot;
     actions.changeSettings(settings);
     void actions.train();
   }, settings);
-  await page.waitForFunction(
-    async () => {
-      const { training, project } = globalThis.lowshot.state;
-      if (training.curve?.method !== 'lora+bitfit') return false;
-      const database = await new Promise((resolve) => (indexedDB.open('lowshot').onsuccess = ({ target }) => resolve(target.result)));
-      const request = database.transaction('learnt').objectStore('learnt').get(`${project.id}\ncheckpoint`);
-      const found = await new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-      database.close();
-      return found !== undefined;
-    },
-    undefined,
-    { timeout: 120_000, polling: 100 },
-  );
+  await until(page, async () => {
+    const { training, project } = globalThis.lowshot.state;
+    if (training.curve?.method !== 'lora+bitfit') return false;
+    const database = await new Promise((resolve) => (indexedDB.open('lowshot').onsuccess = ({ target }) => resolve(target.result)));
+    const request = database.transaction('learnt').objectStore('learnt').get(`${project.id}\ncheckpoint`);
+    const found = await new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    database.close();
+    return found !== undefined;
+  });
 }
 
 const outcome = ({ ladder }) => ladder.map(({ method, result }) => [method, result?.predictions.map(({ predicted }) => predicted)]);

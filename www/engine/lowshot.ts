@@ -192,6 +192,15 @@ export class Lowshot {
     return rows;
   }
 
+  /** Pictures a second through the image tower, on prepared pixels, `batch` at a time. */
+  async measure({ batch = 1, rounds = 10 }: { readonly batch?: number; readonly rounds?: number } = {}): Promise<{ imagesPerSecond: number }> {
+    const pixels = new Uint8Array(batch * this.info.imageSize ** 2 * 3).fill(128);
+    await this.#engine.imageFeatures(pixels);
+    const start = performance.now();
+    for (let round = 0; round < rounds; round++) await this.#engine.imageFeatures(pixels);
+    return { imagesPerSecond: (1000 * rounds * batch) / (performance.now() - start) };
+  }
+
   /** The method in use as a file that `lowshot classify --adapter` and `lowshot eval` open natively. */
   async exportAdapter(): Promise<Uint8Array> {
     await this.#tell();

@@ -149,11 +149,20 @@ function die(fatal: Failure): void {
   self.close();
 }
 
+/** The module has trapped. Where its GPU goes away that comes first, and is not the reason. */
+async function trapped(message: string): Promise<void> {
+  const lost = (self.gpuDevices ?? []).map(async (device) => {
+    const { message, reason } = await device.lost;
+    return `the GPU was lost (${message || reason || 'no reason given'})`;
+  });
+  const soon = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 200));
+  const why = await Promise.race([...lost, soon]);
+  die(why ? { kind: 'lost', message: why } : { kind: 'died', message });
+}
+
 // A trap inside a future never reaches the promise that somebody waits for.
-self.addEventListener('error', (event) => die({ kind: 'died', message: event.message || 'the module has failed' }));
-self.addEventListener('unhandledrejection', (event) => {
-  die({ kind: 'died', message: LowshotError.from(event.reason).message });
-});
+self.addEventListener('error', (event) => void trapped(event.message || 'the module has failed'));
+self.addEventListener('unhandledrejection', (event) => void trapped(LowshotError.from(event.reason).message));
 
 /** Buffers that go to the page without being copied. */
 function transferable(value: unknown): Transferable[] {
@@ -168,7 +177,7 @@ async function answer({ id, name, arguments: given }: Request): Promise<void> {
     self.postMessage({ id, value } satisfies Response, transferable(value));
   } catch (error) {
     const failure = LowshotError.from(error).failure;
-    if (isTrap(error)) die({ kind: 'died', message: failure.message });
+    if (isTrap(error)) void trapped(failure.message);
     else self.postMessage({ id, failure } satisfies Response);
   }
 }

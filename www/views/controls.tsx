@@ -173,10 +173,10 @@ export function Sheet({ title, onClose, look = 'side', testId, children }: Sheet
       }}
     >
       <div class="sheet-body">
-        <header class="sheet-head">
+        <div class="sheet-head">
           <h2 id={heading}>{title}</h2>
           <Button icon="close" look="quiet" label={texts.page.close} onClick={() => dialog.current?.close()} />
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

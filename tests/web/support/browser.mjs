@@ -86,3 +86,12 @@ export async function downloaded(page, click) {
   const [download] = await Promise.all([page.waitForEvent('download'), click()]);
   return { name: download.suggestedFilename(), path: await download.path(), download };
 }
+
+/** Waits until something asynchronous in the page is true. */
+export async function until(page, predicate, timeout = 120_000) {
+  const end = Date.now() + timeout;
+  while (!(await page.evaluate(predicate))) {
+    if (Date.now() > end) throw new Error(`it never came true: ${predicate}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
