@@ -11,7 +11,7 @@ const CONTENT: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval';
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The camera for the page itself; nothing for what it does not use.
-const PERMISSIONS: &str = "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=()";
+const PERMISSIONS: &str = "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), serial=()";
 
 /// Adds the headers that everything is answered with.
 pub fn add(headers: &mut HeaderMap) {

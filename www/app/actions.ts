@@ -1,4 +1,4 @@
-import type { Answer, Attention, Device, Id, Method, Settings, State } from './state';
+import type { Answer, Attention, Device, Id, Looked, Method, Settings, State } from './state';
 
 /** Everything that a view can ask for. What goes wrong becomes a notice; promises resolve when it is done, and never reject. */
 export interface Actions {
@@ -32,6 +32,8 @@ export interface Actions {
   classify(photo: Blob | ImageData, signal?: AbortSignal): Promise<Answer | undefined>;
   /** With other class names than the project's, by text alone. */
   classifyByText(photo: Blob, names: readonly string[]): Promise<Answer | undefined>;
+  /** One of many pictures, by the project's classes or by names: what goes wrong is given, and no notice. */
+  look(photo: Blob, names?: readonly string[]): Promise<Looked>;
   attention(photo: Blob | ImageData): Promise<Attention | undefined>;
   // project
   newProject(): Promise<void>;

@@ -9,8 +9,8 @@ import { DEMO } from './catalogue.ts';
 import { Container } from './container.ts';
 import { DEFAULT_SETTINGS, IDLE, Learning } from './learning.ts';
 import { Models } from './models.ts';
-import { Notices } from './notices.ts';
-import { Photos } from './photos.ts';
+import { Notices, sentence } from './notices.ts';
+import { type Given, Photos } from './photos.ts';
 import { readProject, writeProject } from './project-file.ts';
 import { Projects } from './projects.ts';
 import type { ProjectRecord, SampleSet } from './record.ts';
@@ -138,15 +138,18 @@ class LowshotApp implements App {
     await this.#told(async () => {
       await this.#learning.clear();
       const samples = await openSamples(which);
-      await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
+      const project = this.#projects.empty(samples.name, { sample: which, templates: samples.templates });
+      await this.#projects.show(project);
       this.#container.update({ examples: samples.examples });
-      const added: Promise<void>[] = [];
-      for (const { name, photos } of samples.classes) {
-        const id = this.#projects.addClass(name);
-        added.push(this.#photos.add(id, await Promise.all(photos.map(async (url) => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) })))));
-      }
-      await Promise.all(added);
-      if (which === 'eurosat') await this.#learning.train();
+      const project = this.#projects.projectId;
+      const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));
+      const photo = async (url: string): Promise<Given> => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) });
+      const photos = await Promise.all(samples.classes.map((one) => Promise.all(one.photos.map(photo))));
+      // Somebody who has gone on to something else wants no more of it.
+      const gone = (): boolean => this.#projects.projectId !== project;
+      if (gone()) return;
+      await this.#photos.addAll(ids.map((classId, index) => ({ classId, photos: photos[index] ?? [] })));
+      if (which === 'eurosat' && !gone()) await this.#learning.train();
     });
   }
 
@@ -164,16 +167,20 @@ class LowshotApp implements App {
       const folder = path.split('/').filter(Boolean).slice(0, -1).at(-1) ?? '';
       groups.set(folder, [...(groups.get(folder) ?? []), file]);
     }
-    for (const [folder, files] of groups) {
+    const added = [...groups].map(([folder, files]) => {
       const there = this.#container.state.project.classes.find(({ name }) => name === folder);
       const id = (groups.size === 1 && classId) || (folder ? (there?.id ?? this.#projects.addClass(folder)) : (classId ?? this.#projects.addClass()));
-      await this.#addPhotos(id, files);
-    }
+      return { classId: id, photos: files };
+    });
+    await this.#addPhotos(added);
   }
 
-  async #addPhotos(classId: Id, photos: readonly (File | Blob)[]): Promise<void> {
-    const named = photos.map((blob, index) => ({ name: blob instanceof File && blob.name ? blob.name : `photo ${index + 1}`, blob }));
-    await this.#told(() => this.#photos.add(classId, named));
+  async #addPhotos(groups: readonly { readonly classId: Id; readonly photos: readonly (File | Blob)[] }[]): Promise<void> {
+    const named = groups.map(({ classId, photos }) => ({
+      classId,
+      photos: photos.map((blob, index): Given => ({ name: blob instanceof File && blob.name ? blob.name : `photo ${index + 1}`, blob })),
+    }));
+    await this.#told(() => this.#photos.addAll(named));
     void this.#showStorage();
   }
 
@@ -229,7 +236,7 @@ class LowshotApp implements App {
       await work();
     } catch (error) {
       const { kind, message } = LowshotError.from(error);
-      if (kind !== 'cancelled') this.#notices.problem(`${message[0]?.toUpperCase()}${message.slice(1)}.`);
+      if (kind !== 'cancelled') this.#notices.problem(sentence(message));
     }
   }
 
@@ -243,7 +250,7 @@ class LowshotApp implements App {
       renameClass: (id, name) => projects.renameClass(id, name),
       toggleClass: (id) => projects.toggleClass(id),
       deleteClass: (id) => projects.deleteClass(id),
-      addPhotos: (id, photos) => this.#addPhotos(id, photos),
+      addPhotos: (id, photos) => this.#addPhotos([{ classId: id, photos }]),
       addFolders: (items, id) => this.#addFolders(items, id),
       deleteSamples: (ids) => projects.deleteSamples(ids),
       moveSamples: (ids, id) => projects.moveSamples(ids, id),
@@ -259,6 +266,7 @@ class LowshotApp implements App {
       runRung: (method) => told(() => learning.runRung(method)),
       classify: (photo, signal) => trying.classify(photo, signal),
       classifyByText: (photo, names) => trying.classifyByText(photo, names),
+      look: (photo, names) => trying.look(photo, names),
       attention: (photo) => trying.attention(photo),
       newProject: () => told(() => this.#open(projects.empty('My project'))),
       openSample: (which) => this.#openSample(which),

@@ -5,7 +5,7 @@ import { type Downloaded, type Hasher, type RemoteFile, fetchFiles, storeFile } 
 import type { Store } from '../store/store.ts';
 import { CATALOGUE, DEMO, type Listed, remoteFiles } from './catalogue.ts';
 import type { Container } from './container.ts';
-import type { Notices } from './notices.ts';
+import { type Notices, sentence } from './notices.ts';
 import type { Device, Model, Settings } from './state.ts';
 
 /** What is remembered of a model whose files are stored. */
@@ -150,7 +150,7 @@ export class Models {
       if (this.#ready === first) this.#ready = undefined;
       if (this.#abort !== abort) return false;
       const { kind, message } = LowshotError.from(error);
-      if (kind !== 'cancelled') this.notices.problem(`${name}: ${message}.`);
+      if (kind !== 'cancelled') this.notices.problem(sentence(message.startsWith(name) ? message : `${name}: ${message}`));
       if (this.#ready === before.ready) {
         // Nothing was loaded, so what was there before still is.
         const status = before.state.info ? 'ready' : 'failed';

@@ -7,6 +7,12 @@ const SHOWN_FOR = 6000;
 /** More at a time nobody reads. */
 const MOST = 4;
 
+/** What went wrong as a sentence; one that begins with a file's name leaves that as it is. */
+export function sentence(message: string): string {
+  const begins = /^[^:]*\.\w{1,12}: /.test(message) ? message : `${message[0]?.toUpperCase() ?? ''}${message.slice(1)}`;
+  return /[.?!]$/.test(begins) ? begins : `${begins}.`;
+}
+
 export class Notices {
   constructor(private readonly container: Container) {}
 
@@ -19,8 +25,9 @@ export class Notices {
     this.#add({ kind: 'info', text, ...(action ? { action } : {}) });
   }
 
-  problem(text: string): void {
-    this.#add({ kind: 'problem', text });
+  /** `lines` say the same of each of many. */
+  problem(text: string, lines?: readonly string[]): void {
+    this.#add({ kind: 'problem', text, ...(lines ? { lines } : {}) });
   }
 
   dismiss(id: string): void {

@@ -5,7 +5,7 @@ import { type Pictures, joined } from '../engine/pictures.ts';
 import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
 import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
-import type { Notices } from './notices.ts';
+import { type Notices, sentence } from './notices.ts';
 import type { ProjectRecord } from './record.ts';
 import type { Id, Sample } from './state.ts';
 
@@ -13,8 +13,14 @@ import type { Id, Sample } from './state.ts';
 const THUMBNAIL = 192;
 /** Photos that go through the model together. */
 const BATCH = 8;
-/** So many problems are told one by one. */
+/** So many problems have a message each; more have one together, with so many lines. */
 const TOLD = 3;
+const LINES = 100;
+
+export interface Given {
+  readonly name: string;
+  readonly blob: Blob;
+}
 
 /** What changes the project's classes; `app/projects.ts`. */
 export interface Cards {
@@ -39,38 +45,56 @@ export class Photos {
   ) {}
 
   /** Adds photos to a class as they become ready; those that cannot be opened are told of. */
-  add(classId: Id, photos: readonly { readonly name: string; readonly blob: Blob }[]): Promise<void> {
+  add(classId: Id, photos: readonly Given[]): Promise<void> {
+    return this.addAll([{ classId, photos }]);
+  }
+
+  /** Adds photos to several classes. */
+  addAll(groups: readonly { readonly classId: Id; readonly photos: readonly Given[] }[]): Promise<void> {
+    const photos = groups.flatMap(({ classId, photos }) => photos.map((photo) => ({ ...photo, classId })));
+    const project = this.cards.projectId;
     return this.#next(async () => {
-      const project = this.cards.projectId;
       const problems: string[] = [];
-      const info = await this.model();
-      for (let at = 0; at < photos.length && project === this.cards.projectId; at += BATCH) {
-        this.container.update({ adding: { done: at, total: photos.length } });
-        const batch: { sample: Sample; prepared: Prepared }[] = [];
-        try {
-          for (const { name, blob } of photos.slice(at, at + BATCH)) {
-            const prepared = await this.pictures.prepare(blob, name, info.preprocess, THUMBNAIL).catch((error: unknown) => {
-              problems.push(LowshotError.from(error).message);
-              return undefined;
-            });
-            if (!prepared?.thumbnail) continue;
-            const { width, height, pixels, thumbnail } = prepared;
-            const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
-            await this.store.put('photos', [{ id: sample.id, project, name, original: blob, thumbnail, width, height }]);
-            await this.store.put('views', [view(sample.id, project, info, pixels)]);
-            batch.push({ sample, prepared });
+      let added = 0;
+      let stopped: string | undefined;
+      try {
+        const info = await this.model();
+        for (let at = 0; at < photos.length && !stopped; at += BATCH) {
+          this.container.update({ adding: { done: at, total: photos.length } });
+          const batch: { classId: Id; sample: Sample; prepared: Prepared }[] = [];
+          try {
+            for (const { classId, name, blob } of photos.slice(at, at + BATCH)) {
+              if (project !== this.cards.projectId) break;
+              const prepared = await this.pictures.prepare(blob, name, info.preprocess, THUMBNAIL).catch((error: unknown) => {
+                problems.push(LowshotError.from(error).message);
+                return undefined;
+              });
+              if (!prepared?.thumbnail) continue;
+              const { width, height, pixels, thumbnail } = prepared;
+              const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
+              await this.store.put('photos', [{ id: sample.id, project, name, original: blob, thumbnail, width, height }]);
+              await this.store.put('views', [view(sample.id, project, info, pixels)]);
+              batch.push({ classId, sample, prepared });
+            }
+          } catch (error) {
+            // No room: what is stored stays, and nothing more is tried.
+            stopped = LowshotError.from(error).message;
           }
-        } catch (error) {
-          // No room: what is stored stays, and nothing more is tried.
-          problems.push(LowshotError.from(error).message);
-          at = photos.length;
+          if (project !== this.cards.projectId) {
+            stopped = 'another project was opened meanwhile';
+            break;
+          }
+          for (const id of new Set(batch.map(({ classId }) => classId))) {
+            this.cards.addSamples(id, batch.flatMap(({ classId, sample }) => (classId === id ? sample : [])));
+          }
+          added += batch.length;
+          const pixels = joined(batch.map(({ prepared }) => prepared.pixels));
+          await this.#describe(batch.map(({ sample }) => sample.id), pixels, info);
         }
-        if (project !== this.cards.projectId) break;
-        this.cards.addSamples(classId, batch.map(({ sample }) => sample));
-        const pixels = joined(batch.map(({ prepared }) => prepared.pixels));
-        await this.#describe(batch.map(({ sample }) => sample.id), pixels, info);
+      } finally {
+        this.#tell(problems, photos.length);
+        if (stopped) this.notices.problem(`${photos.length - problems.length - added} of ${photos.length} photos were not added: ${stopped}.`);
       }
-      this.#tell(problems, photos.length);
     });
   }
 
@@ -217,8 +241,10 @@ export class Photos {
   }
 
   #tell(problems: readonly string[], total: number): void {
-    for (const problem of problems.slice(0, TOLD)) this.notices.problem(`${problem[0]?.toUpperCase()}${problem.slice(1)}.`);
-    if (problems.length > TOLD) this.notices.problem(`${problems.length} of ${total} photos could not be added.`);
+    const lines = problems.map(sentence);
+    if (lines.length <= TOLD) return lines.forEach((line) => this.notices.problem(line));
+    const more = lines.length > LINES ? [`… and ${lines.length - LINES} more`] : [];
+    this.notices.problem(`${lines.length} of ${total} photos could not be added.`, [...lines.slice(0, LINES), ...more]);
   }
 
   #next(work: () => Promise<void>): Promise<void> {

@@ -169,6 +169,8 @@ export interface Notice {
   readonly id: Id;
   readonly kind: 'info' | 'good' | 'problem';
   readonly text: string;
+  /** One for each of many things that the text is about. */
+  readonly lines?: readonly string[];
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
@@ -208,6 +210,15 @@ export interface Answer {
   readonly unsure?: 'close' | 'unlike';
   readonly method: Method;
   readonly milliseconds: number;
+}
+
+/** What came of a picture. */
+export interface Looked {
+  readonly answer?: Answer;
+  /** Why there is no answer, as a sentence. */
+  readonly problem?: string;
+  /** The picture itself cannot be opened, whatever is asked of it. */
+  readonly unreadable?: boolean;
 }
 
 /** Where the model looked: a square grid of what its class token attends to, row by row, from 0 to 1. */

@@ -161,8 +161,15 @@ async function trapped(message: string): Promise<void> {
 }
 
 // A trap inside a future never reaches the promise that somebody waits for.
-self.addEventListener('error', (event) => void trapped(event.message || 'the module has failed'));
-self.addEventListener('unhandledrejection', (event) => void trapped(LowshotError.from(event.reason).message));
+self.addEventListener('error', (event) => {
+  // The page is told by `die`, with the reason.
+  event.preventDefault();
+  void trapped(event.message || 'the module has failed');
+});
+self.addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  void trapped(LowshotError.from(event.reason).message);
+});
 
 /** Buffers that go to the page without being copied. */
 function transferable(value: unknown): Transferable[] {

@@ -31,7 +31,16 @@ function NoticeView({ notice }: { notice: Notice }) {
   return (
     <div class={`notice ${notice.kind}`} data-testid="notice" data-kind={notice.kind}>
       <Icon name={notice.kind === 'problem' ? 'warning' : notice.kind === 'good' ? 'check' : 'info'} />
-      <p>{notice.text}</p>
+      <div class="notice-text">
+        <p>{notice.text}</p>
+        {notice.lines && (
+          <ul tabIndex={0} aria-label={notice.text}>
+            {notice.lines.map((line, index) => (
+              <li key={index}>{line}</li>
+            ))}
+          </ul>
+        )}
+      </div>
       {action && (
         <Button
           onClick={() => {

@@ -27,7 +27,7 @@ function Result({ picture, chosen, onChoose }: { picture: Try; chosen: boolean; 
   const { answer, status } = picture;
   const best = answer?.classes[answer.best];
   const sure = answer ? percent(answer.probabilities[answer.best] ?? 0) : '';
-  const said = status === 'unreadable' ? texts.try.unreadable : (best?.name ?? texts.try.thinking);
+  const about = picture.problem ?? `${picture.name}: ${best?.name ?? (status === 'silent' ? texts.try.noAnswer : texts.try.thinking)} ${sure}`;
   return (
     <li
       data-testid="try-result"
@@ -38,9 +38,9 @@ function Result({ picture, chosen, onChoose }: { picture: Try; chosen: boolean; 
       data-unsure={answer?.unsure}
       style={{ '--colour': classColour(best?.colour ?? 0) }}
     >
-      <button type="button" class={`result ${status}${answer?.unsure ? ' unsure' : ''}`} aria-pressed={chosen} title={`${picture.name}: ${said} ${sure}`} onClick={onChoose}>
-        {picture.small ? <img src={picture.small} alt="" decoding="async" /> : <span class="blank">{status === 'unreadable' && <Icon name="warning" />}</span>}
-        <span class="result-name">{best?.name ?? (status === 'unreadable' ? '?' : '…')}</span>
+      <button type="button" class={`result ${status}${answer?.unsure ? ' unsure' : ''}`} aria-pressed={chosen} title={about} onClick={onChoose}>
+        {picture.small ? <img src={picture.small} alt="" decoding="async" /> : <span class="blank">{picture.problem && <Icon name="warning" />}</span>}
+        <span class="result-name">{best?.name ?? (status === 'waiting' ? '…' : '?')}</span>
       </button>
     </li>
   );

@@ -6,8 +6,8 @@ import { Icon } from './icons';
 
 const tallest = 300;
 
-/** A picture being tried, as large as there is room, with the heat map over it where that is wanted. */
-export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: boolean }) {
+/** A picture being tried (none where it cannot be opened), as large as there is room, with the heat map over it where that is wanted. */
+export function Stage({ blob, name, heat }: { blob: Blob | undefined; name: string; heat: boolean }) {
   const actions = useActions();
   const used = useApp((state) => state.training.used);
   const [url, setUrl] = useState<string>();
@@ -16,6 +16,7 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
   const [attention, setAttention] = useState<Attention>();
 
   useEffect(() => {
+    if (!blob) return;
     const made = URL.createObjectURL(blob);
     setUrl(made);
     setBroken(false);
@@ -24,7 +25,7 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
 
   useEffect(() => {
     setAttention(undefined);
-    if (!heat) return;
+    if (!heat || !blob) return;
     let there = true;
     void actions.attention(blob).then((got) => there && setAttention(got));
     return () => {
@@ -32,7 +33,7 @@ export function Stage({ blob, name, heat }: { blob: Blob; name: string; heat: bo
     };
   }, [blob, heat, used]);
 
-  if (broken) {
+  if (broken || !blob) {
     return (
       <div class="stage broken">
         <Icon name="pictures" />

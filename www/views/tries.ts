@@ -13,8 +13,10 @@ export interface Try {
   readonly unasked?: true;
   readonly status: 'waiting' | 'answered' | 'unreadable' | 'silent';
   /** A small copy to show; the picture itself may be huge. */
-  readonly small?: string;
-  readonly answer?: Answer;
+  readonly small?: string | undefined;
+  readonly answer?: Answer | undefined;
+  /** Why there is none, in a sentence. */
+  readonly problem?: string | undefined;
 }
 
 export type Picture = Pick<Try, 'name' | 'blob' | 'truth' | 'unasked'>;
@@ -47,15 +49,11 @@ export function useTries(words: Words, epoch: string) {
       await nextTurn();
       const next = latest.current.tries.find((one) => one.status === 'waiting');
       if (!next) break;
-      const small = next.small ?? (await makeSmall(next.blob));
-      if (!small) {
-        change(next.key, { status: 'unreadable' });
-        continue;
-      }
       const { words: by, epoch: then } = latest.current;
-      const answer = await (by ? actions.classifyByText(next.blob, by) : actions.classify(next.blob));
-      if (by !== latest.current.words || then !== latest.current.epoch) change(next.key, { small }); // asked otherwise by now: once more
-      else change(next.key, answer ? { small, answer, status: 'answered' } : { small, status: 'silent' });
+      const { answer, problem, unreadable } = await actions.look(next.blob, by);
+      const small = next.small ?? (unreadable ? undefined : await makeSmall(next.blob));
+      if (!unreadable && (by !== latest.current.words || then !== latest.current.epoch)) change(next.key, { small }); // asked otherwise by now: once more
+      else change(next.key, { small, answer, problem, status: answer ? 'answered' : unreadable ? 'unreadable' : 'silent' });
     }
     working.current = false;
   };
@@ -98,6 +96,6 @@ async function makeSmall(blob: Blob): Promise<string | undefined> {
     bitmap.close();
     return URL.createObjectURL(await canvas.convertToBlob({ type: 'image/webp', quality: 0.85 }));
   } catch {
-    return undefined; // not a picture that this browser reads
+    return undefined; // not a picture that this browser shows
   }
 }

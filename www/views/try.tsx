@@ -118,9 +118,9 @@ function Shown({ picture, heat, ready, byWords }: { picture: Picture; heat: bool
   const { status, answer, truth } = picture;
   return (
     <>
-      <Stage blob={picture.blob} name={picture.name} heat={heat && !!answer} />
+      <Stage blob={status === 'unreadable' ? undefined : picture.blob} name={picture.name} heat={heat && !!answer} />
       <div class="try-answer" data-testid="try-answer" data-status={status}>
-        {answer && ready ? <AnswerView answer={answer} /> : <p class="try-note">{status === 'unreadable' ? texts.try.unreadable : !ready ? (byWords ? texts.try.wordsNeedTwo : texts.try.needClasses) : status === 'silent' ? texts.try.noAnswer : texts.try.thinking}</p>}
+        {answer && ready ? <AnswerView answer={answer} /> : <p class="try-note">{picture.problem ? picture.problem : !ready ? (byWords ? texts.try.wordsNeedTwo : texts.try.needClasses) : status === 'silent' ? texts.try.noAnswer : texts.try.thinking}</p>}
         {answer && ready && <Footnote answer={answer} truth={truth} byWords={byWords} />}
       </div>
     </>
