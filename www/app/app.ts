@@ -138,8 +138,7 @@ class LowshotApp implements App {
     await this.#told(async () => {
       await this.#learning.clear();
       const samples = await openSamples(which);
-      const project = this.#projects.empty(samples.name, { sample: which, templates: samples.templates });
-      await this.#projects.show(project);
+      await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
       this.#container.update({ examples: samples.examples });
       const project = this.#projects.projectId;
       const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));
