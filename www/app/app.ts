@@ -147,7 +147,7 @@ class LowshotApp implements App {
       // Somebody who has gone on to something else wants no more of it.
       const gone = (): boolean => this.#projects.projectId !== project;
       if (gone()) return;
-      await this.#photos.addAll(ids.map((classId, index) => ({ classId, photos: photos[index] ?? [] })));
+      await this.#photos.addAll(ids.map((classId, index) => ({ classId, photos: photos[index] ?? [] })), false);
       if (which === 'eurosat' && !gone()) await this.#learning.train();
     });
   }

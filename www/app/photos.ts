@@ -49,8 +49,8 @@ export class Photos {
     return this.addAll([{ classId, photos }]);
   }
 
-  /** Adds photos to several classes. */
-  addAll(groups: readonly { readonly classId: Id; readonly photos: readonly Given[] }[]): Promise<void> {
+  /** Adds photos to several classes. Those that can be had again are not missed when another project is opened meanwhile. */
+  addAll(groups: readonly { readonly classId: Id; readonly photos: readonly Given[] }[], missed = true): Promise<void> {
     const photos = groups.flatMap(({ classId, photos }) => photos.map((photo) => ({ ...photo, classId })));
     const project = this.cards.projectId;
     return this.#next(async () => {
@@ -81,7 +81,7 @@ export class Photos {
             stopped = LowshotError.from(error).message;
           }
           if (project !== this.cards.projectId) {
-            stopped = 'another project was opened meanwhile';
+            if (missed) stopped = 'another project was opened meanwhile';
             break;
           }
           for (const id of new Set(batch.map(({ classId }) => classId))) {
