@@ -67,6 +67,8 @@ export const texts = {
   },
 
   samples: {
+    credits: 'Whose photos these are',
+    credit: (by: string, license: string) => `: ${by}, ${license}`,
     eurosat: { name: 'Satellite tiles', about: 'Five kinds of land, eight tiles of each' },
     photos: { name: 'Everyday photos', about: 'A dozen photographs from Wikimedia Commons' },
   },

@@ -44,6 +44,35 @@ fn an_exported_adapter_predicts_the_same_everywhere() {
 }
 
 #[test]
+fn what_is_kept_answers_as_before_calibration_included() {
+    let dataset = samples();
+    let names: Vec<&str> = dataset.split.classes[..3].iter().map(String::as_str).collect();
+    let shots = photos(&dataset, |split| &split.train, &names, 0, 5);
+    let others = photos(&dataset, |split| &split.test, &names, 0, 10);
+    let mut session = taught(&shots);
+    let plain = others.plain(&session.ground().backbone.preprocess);
+    for method in ["tip", "meta", "lora+bitfit"] {
+        learn(&mut session, &shots, RungOptions { lora_steps: Some(4), meta_steps: Some(10), ..options(method) });
+        let expected = pollster::block_on(session.classify(&plain)).unwrap();
+        let chosen = method.parse().unwrap();
+        let kept = pollster::block_on(session.kept(chosen, vec![TEMPLATE.into()])).unwrap();
+        assert!(kept.calibration.likeness.is_some() && kept.calibration.temperature != 1.0, "{method}");
+
+        let mut other = super::session();
+        pollster::block_on(other.set_classes(shots.classes.clone())).unwrap();
+        assert_eq!(other.restore("kept", kept.clone()).unwrap(), chosen);
+        other.choose(chosen).unwrap();
+        assert_eq!(pollster::block_on(other.classify(&plain)).unwrap(), expected, "{method}");
+
+        pollster::block_on(other.set_classes(shots.classes[..2].to_vec())).unwrap();
+        let refused = other.restore("kept", kept).unwrap_err().to_string();
+        assert!(refused.contains("not these classes; train again"), "{refused}");
+    }
+    let unknown = pollster::block_on(session.kept(Method::TipF, vec![TEMPLATE.into()])).unwrap_err().to_string();
+    assert!(unknown.contains("has not been learnt"), "{unknown}");
+}
+
+#[test]
 fn an_adapter_of_another_model_is_refused_with_both_names() {
     let dataset = samples();
     let names: Vec<&str> = dataset.split.classes[..2].iter().map(String::as_str).collect();

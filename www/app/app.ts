@@ -7,6 +7,7 @@ import { type Store, openStore } from '../store/store.ts';
 import type { Actions, App } from './actions.ts';
 import { DEMO } from './catalogue.ts';
 import { Container } from './container.ts';
+import { ALONE, Locks } from './hold.ts';
 import { DEFAULT_SETTINGS, IDLE, Learning } from './learning.ts';
 import { Models } from './models.ts';
 import { Notices, sentence } from './notices.ts';
@@ -31,6 +32,7 @@ const EMPTY: State = {
   storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
   notices: [],
   examples: [],
+  credits: [],
   offline: false,
 };
 
@@ -61,7 +63,8 @@ class LowshotApp implements App {
     this.#store = store;
     this.#notices = notices;
     const hash = hasher(() => this.#adding.worker());
-    this.#projects = new Projects(container, store, notices);
+    const shared = store.mode === 'persistent' && 'locks' in navigator;
+    this.#projects = new Projects(container, store, notices, shared ? new Locks() : ALONE);
     this.#models = new Models(container, store, this.#engine, hash, notices, () => this.#modelReady());
     this.#photos = new Photos(container, store, this.#engine, this.#adding, notices, this.#projects, () => this.#models.ready());
     this.#projects.photos = this.#photos;
@@ -85,14 +88,17 @@ class LowshotApp implements App {
   }
 
   async #begin(): Promise<void> {
-    // A damaged project is left where it is, and another begun.
+    // One that is damaged or open in another tab is left where it is, and another begun.
     const last = await this.#projects.last().catch((error: unknown) => void this.#notices.problem(LowshotError.from(error).message));
     await this.#models.list();
     if (last) {
-      await this.#projects.show(last);
+      await this.#show(last);
       const model = this.#container.state.models.find(({ name, source, cachedBytes }) => name === last.model && (source === 'inside' || cachedBytes > 0));
       this.#opening = last;
       if (!(await this.#models.use(model?.name ?? DEMO)) && model && model.name !== DEMO) await this.#models.use(DEMO);
+    } else if (this.#container.state.projects.some(({ problem }) => !problem)) {
+      await this.#projects.show(this.#projects.empty('My project'));
+      await this.#models.use(DEMO);
     } else {
       const loading = this.#models.use(DEMO);
       await this.#openSample('eurosat');
@@ -118,8 +124,9 @@ class LowshotApp implements App {
   }
 
   async #open(record: ProjectRecord): Promise<void> {
+    await this.#projects.take(record);
     await this.#learning.clear();
-    await this.#projects.show(record);
+    await this.#show(record);
     const { model } = this.#container.state;
     const has = this.#container.state.models.some(({ name, source, cachedBytes }) => name === record.model && (source === 'inside' || cachedBytes > 0));
     if (record.model !== model.name && has) {
@@ -134,12 +141,24 @@ class LowshotApp implements App {
     await this.#learning.restore(record.training);
   }
 
+  async #show(record: ProjectRecord): Promise<void> {
+    await this.#projects.show(record);
+    if (!record.sample) return;
+    // What comes with a sample is told as soon as it is known; nothing waits for it.
+    void openSamples(record.sample).then(
+      ({ examples, credits }) => {
+        if (this.#projects.projectId === record.id) this.#container.update({ examples, credits });
+      },
+      () => undefined,
+    );
+  }
+
   async #openSample(which: SampleSet): Promise<void> {
     await this.#told(async () => {
       await this.#learning.clear();
       const samples = await openSamples(which);
       await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
-      this.#container.update({ examples: samples.examples });
+      this.#container.update({ examples: samples.examples, credits: samples.credits });
       const project = this.#projects.projectId;
       const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));
       const photo = async (url: string): Promise<Given> => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) });
@@ -148,6 +167,7 @@ class LowshotApp implements App {
       const gone = (): boolean => this.#projects.projectId !== project;
       if (gone()) return;
       await this.#photos.addAll(ids.map((classId, index) => ({ classId, photos: photos[index] ?? [] })), false);
+      if (!gone()) this.#projects.forgetUndo();
       if (which === 'eurosat' && !gone()) await this.#learning.train();
     });
   }

@@ -2,13 +2,16 @@
 import { LowshotError } from '../engine/error.ts';
 import type { Store } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
-import type { Notices } from './notices.ts';
+import { ALONE, type Hold } from './hold.ts';
+import { type Notices, sentence } from './notices.ts';
 import type { Photos } from './photos.ts';
 import { COLOURS, type ProjectRecord, type SampleSet, type TrainingRecord, isTemplate, parseRecord, recordOf } from './record.ts';
-import type { ClassCard, Id, Project, Sample } from './state.ts';
+import type { ClassCard, Id, Project, ProjectSummary, Sample } from './state.ts';
 
 /** Milliseconds from a change to its being stored. */
 const AUTOSAVE = 400;
+/** The project of this tab, which it comes back to when it is reloaded. */
+const MINE = 'lowshot-project';
 /** So many things can be undone. */
 const MOST_UNDO = 30;
 
@@ -33,6 +36,7 @@ export class Projects {
     private readonly container: Container,
     private readonly store: Store,
     private readonly notices: Notices,
+    private readonly hold: Hold = ALONE,
   ) {}
 
   get projectId(): Id {
@@ -47,11 +51,29 @@ export class Projects {
     return this.container.state.project.classes.flatMap(({ samples }) => samples.map(({ id }) => id));
   }
 
-  /** The project that was open last, or nothing. */
+  /** The project that was open last and is open nowhere else, or nothing. What cannot be opened is told of. */
   async last(): Promise<ProjectRecord | undefined> {
     await this.list();
-    const [newest] = this.container.state.projects;
-    return newest ? this.read(newest.id) : undefined;
+    const { projects } = this.container.state;
+    for (const { problem } of projects) if (problem) this.notices.problem(`${sentence(problem)} It is left as it is.`);
+    const mine = ofTab((storage) => storage.getItem(MINE));
+    const sound = projects.filter(({ problem }) => !problem);
+    let elsewhere: string | undefined;
+    for (const { id, name } of [...sound.filter((one) => one.id === mine), ...sound.filter((one) => one.id !== mine)]) {
+      if (!(await this.hold.take(id))) {
+        elsewhere ??= name;
+        continue;
+      }
+      if (elsewhere !== undefined) this.notices.info(`“${elsewhere}” is open in another tab, and goes on there. This is “${name}”.`);
+      return this.read(id);
+    }
+    if (elsewhere !== undefined) this.notices.info(`“${elsewhere}” is open in another tab, and goes on there. This is a new project.`);
+    return undefined;
+  }
+
+  /** Makes a project this tab's; rejects where another tab has it. */
+  async take({ id, name }: { readonly id: Id; readonly name: string }): Promise<void> {
+    if (!(await this.hold.take(id))) throw new LowshotError('usage', `“${name}” is open in another tab: go on there, or close that tab first`);
   }
 
   async read(id: Id): Promise<ProjectRecord | undefined> {
@@ -61,12 +83,12 @@ export class Projects {
 
   async list(): Promise<void> {
     const rows = await this.store.all('projects').catch(() => []);
-    const projects = rows.flatMap((row) => {
+    const projects = rows.map(({ id, json, savedAt }): ProjectSummary => {
       try {
-        const { id, name, classes, savedAt } = parseRecord(row.json, 'a stored project');
-        return [{ id, name, classes: classes.length, samples: classes.reduce((sum, { samples }) => sum + samples.length, 0), savedAt }];
-      } catch {
-        return [];
+        const { name, classes } = parseRecord(json, 'a stored project cannot be opened');
+        return { id, name, classes: classes.length, samples: classes.reduce((sum, { samples }) => sum + samples.length, 0), savedAt };
+      } catch (error) {
+        return { id, name: '', classes: 0, samples: 0, savedAt, problem: LowshotError.from(error).message };
       }
     });
     projects.sort((a, b) => b.savedAt - a.savedAt);
@@ -75,11 +97,14 @@ export class Projects {
 
   /** Shows a project; the one before is stored first. */
   async show(record: ProjectRecord): Promise<void> {
+    await this.take(record);
     await this.flush();
     this.#undo = [];
     this.#sample = record.sample;
     const { id, name, templates, classes, savedAt } = record;
-    this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [] });
+    this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [], credits: [] });
+    this.hold.keepOnly(id);
+    ofTab((storage) => storage.setItem(MINE, id));
     // What was deleted and can no longer be brought back.
     void this.#sweep(record.training?.samples ?? []).catch(() => undefined);
   }
@@ -163,6 +188,12 @@ export class Projects {
     this.#changed();
   }
 
+  /** What has been done so far was not the visitor's. */
+  forgetUndo(): void {
+    this.#undo = [];
+    this.#set({});
+  }
+
   rename(name: string): void {
     if (!name.trim()) return;
     this.#set({ name: name.trim() });
@@ -205,10 +236,12 @@ export class Projects {
   }
 
   async delete(id: Id): Promise<void> {
+    await this.take({ id, name: this.container.state.projects.find((one) => one.id === id)?.name ?? '' });
     for (const table of ['photos', 'views', 'features', 'learnt'] as const) {
       await this.store.delete(table, await this.store.keys(table, id));
     }
     await this.store.delete('projects', [id]);
+    this.hold.keepOnly(this.projectId);
     await this.list();
   }
 
@@ -255,6 +288,15 @@ export class Projects {
       const undoable = this.#undo.flatMap(({ classes }) => classes.flatMap(({ samples }) => samples.map(({ id }) => id)));
       return new Set([...learnt, ...this.allSamples, ...undoable]);
     });
+  }
+}
+
+/** What the browser remembers for this tab, where it does. */
+function ofTab<T>(ask: (storage: Storage) => T): T | undefined {
+  try {
+    return globalThis.sessionStorage && ask(globalThis.sessionStorage);
+  } catch {
+    return undefined;
   }
 }
 

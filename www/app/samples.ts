@@ -1,13 +1,14 @@
 /** The sample projects that come with the page. */
 import { LowshotError } from '../engine/error.ts';
 import type { SampleSet } from './record.ts';
-import type { Example } from './state.ts';
+import type { Credit, Example } from './state.ts';
 
 export interface Samples {
   readonly name: string;
   readonly templates: readonly string[];
   readonly classes: readonly { readonly name: string; readonly photos: readonly string[] }[];
   readonly examples: readonly Example[];
+  readonly credits: readonly Credit[];
 }
 
 /** Everyday photos by what is on them. */
@@ -16,6 +17,12 @@ const EVERYDAY: Readonly<Record<string, readonly string[]>> = {
   vehicles: ['blue vintage car', 'red firefighter bicycle', 'sailboat at sea', 'airplane wing at dusk'],
   food: ['homemade pizza', 'birthday cake candles', 'coffee and book'],
   nature: ['mountains at sunset', 'hiker in forest', 'yellow flower'],
+};
+const EUROSAT: Credit = {
+  title: 'EuroSAT',
+  by: 'Helber, Bischke, Dengel, Borth, from Sentinel-2',
+  license: 'MIT',
+  source: 'https://github.com/phelber/EuroSAT',
 };
 /** Examples of each class to try. */
 const SHOWN = 4;
@@ -29,14 +36,16 @@ async function eurosat(): Promise<Samples> {
   const examples = classes.flatMap(({ name, others }) => others.slice(0, SHOWN).map((url): Example => ({ name: url.split('/').at(-1) ?? url, url, truth: name })));
   // Mixed, so that the first few are of different classes.
   const mixed = examples.map((_, index) => examples[(index % classes.length) * SHOWN + Math.floor(index / classes.length)]);
-  return { name: 'Satellite tiles', templates: ['a centered satellite photo of {}.'], classes, examples: mixed.flatMap((one) => one ?? []) };
+  const templates = ['a centered satellite photo of {}.'];
+  return { name: 'Satellite tiles', templates, classes, examples: mixed.flatMap((one) => one ?? []), credits: [EUROSAT] };
 }
 
 async function everyday(): Promise<Samples> {
-  const { photos } = await list<{ photos: { file: string; title: string }[] }>('samples/photos.json');
+  const { photos } = await list<{ photos: { file: string; title: string; credit: string; license: string; source: string }[] }>('samples/photos.json');
   const file = (title: string): string[] => photos.filter((photo) => photo.title === title).map((photo) => photo.file);
   const classes = Object.entries(EVERYDAY).map(([name, titles]) => ({ name, photos: titles.flatMap(file) }));
-  return { name: 'Everyday photos', templates: [], classes, examples: [] };
+  const credits = photos.map(({ title, credit, license, source }) => ({ title, by: credit, license, source }));
+  return { name: 'Everyday photos', templates: [], classes, examples: [], credits };
 }
 
 async function list<T>(address: string): Promise<T> {

@@ -46,6 +46,8 @@ export interface ProjectSummary {
   readonly classes: number;
   readonly samples: number;
   readonly savedAt: number;
+  /** Why it cannot be opened, in one line; it can be deleted all the same. */
+  readonly problem?: string;
 }
 
 /** A model that can be used. */
@@ -183,6 +185,14 @@ export interface Example {
   readonly truth?: string;
 }
 
+/** Where photos of a sample come from, as their licences ask to be told. */
+export interface Credit {
+  readonly title: string;
+  readonly by: string;
+  readonly license: string;
+  readonly source: string;
+}
+
 export interface State {
   readonly project: Project;
   readonly projects: readonly ProjectSummary[];
@@ -194,6 +204,8 @@ export interface State {
   readonly notices: readonly Notice[];
   /** Pictures to try at once, of the sample that the project began as; empty for others. */
   readonly examples: readonly Example[];
+  /** Of the sample that the project began as. */
+  readonly credits: readonly Credit[];
   /** Photos being added: how many of how many. */
   readonly adding?: { readonly done: number; readonly total: number };
   /** Everything needed is stored: it works without a network. */

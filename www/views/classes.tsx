@@ -24,7 +24,29 @@ export function Classes() {
           <span aria-hidden="true">+</span> {texts.classes.add}
         </button>
       )}
+      <Credits />
     </Step>
+  );
+}
+
+/** Whose the sample's photos are. */
+function Credits() {
+  const credits = useApp((state) => state.credits);
+  if (credits.length === 0) return null;
+  return (
+    <details class="credits small" open={credits.length === 1} data-testid="credits">
+      <summary>{texts.samples.credits}</summary>
+      <ul>
+        {credits.map(({ title, by, license, source }) => (
+          <li key={source}>
+            <a href={source} rel="noreferrer" target="_blank">
+              {title}
+            </a>
+            {texts.samples.credit(by, license)}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -51,10 +51,10 @@ function Row({ project, current, onOpen }: { project: ProjectSummary; current: b
   const name = project.name || texts.projects.untitled;
   return (
     <li class={`row${current ? ' current' : ''}`} data-testid="project-row" data-name={name}>
-      <button type="button" class="row-main" disabled={current} onClick={onOpen}>
+      <button type="button" class="row-main" disabled={current || !!project.problem} onClick={onOpen}>
         <b>{name}</b>
         <small>
-          {texts.projects.about(project.classes, project.samples)}
+          {project.problem ?? texts.projects.about(project.classes, project.samples)}
           {' · '}
           {current ? texts.projects.current : new Date(project.savedAt).toLocaleDateString('en', { day: 'numeric', month: 'short', year: 'numeric' })}
         </small>

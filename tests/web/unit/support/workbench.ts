@@ -21,6 +21,7 @@ export const EMPTY: State = {
   storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
   notices: [],
   examples: [],
+  credits: [],
   offline: false,
 };
 

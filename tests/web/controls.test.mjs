@@ -1,0 +1,116 @@
+// The controls of learning and trying: pause, resume, stop; camera; words; undo; results as a table.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { browser, downloaded, open, state, trained } from './support/browser.mjs';
+
+/** Begins to train through the towers, and waits for some steps. */
+async function underWay(page) {
+  await page.waitForFunction(() => globalThis.lowshot.state.training.status === 'running');
+  await page.evaluate(() => {
+    globalThis.lowshot.actions.changeSettings({ methods: ['tip', 'lora+bitfit'], loraSteps: 40 });
+    void globalThis.lowshot.actions.train();
+  });
+  await page.waitForFunction(() => globalThis.lowshot.state.training.curve?.method === 'lora+bitfit' && globalThis.lowshot.state.training.curve.losses.length > 2, undefined, { timeout: 120_000 });
+}
+
+const done = (page) => page.evaluate(() => globalThis.lowshot.state.training.ladder.find(({ method }) => method === 'lora+bitfit').progress?.fraction);
+
+test('training is paused, goes on, and is stopped with what is done', { timeout: 240_000 }, async (t) => {
+  const { page } = await browser(t);
+  await open(page);
+  await underWay(page);
+  await page.getByTestId('pause').click();
+  await page.waitForFunction(() => globalThis.lowshot.state.training.status === 'paused');
+  // What was under way when it was paused is still told of.
+  await page.waitForTimeout(1500);
+  const paused = await done(page);
+  // While it is paused, the rest of the page works.
+  const answer = await page.evaluate(async () => globalThis.lowshot.actions.classify(await (await fetch(globalThis.lowshot.state.examples[0].url)).blob()));
+  assert.equal(answer.method, 'tip');
+  await page.waitForTimeout(1500);
+  assert.equal(await done(page), paused, 'nothing is done while it is paused');
+  await page.getByTestId('resume').click();
+  await page.waitForFunction((paused) => (globalThis.lowshot.state.training.ladder[1].progress?.fraction ?? 1) > paused, paused, { timeout: 60_000 });
+  await page.getByTestId('stop').click();
+  const { status, ladder, used } = await trained(page);
+  assert.equal(status, 'done');
+  assert.deepEqual(ladder.map(({ status }) => status), ['done', 'skipped']);
+  assert.equal(used, 'tip');
+  // What was stopped can be run by itself.
+  await page.evaluate(() => globalThis.lowshot.actions.changeSettings({ loraSteps: 3 }));
+  await page.getByTestId('run-lora+bitfit').click();
+  await page.waitForFunction(() => globalThis.lowshot.state.training.ladder[1].status === 'done', undefined, { timeout: 120_000 });
+});
+
+test('the camera fills a class while a button is held, and is answered live', { timeout: 180_000 }, async (t) => {
+  const { page } = await browser(t, { permissions: ['camera'] });
+  await open(page);
+  await page.evaluate(async () => {
+    await globalThis.lowshot.actions.stop();
+    await globalThis.lowshot.actions.newProject();
+    globalThis.lowshot.actions.addClass('me');
+    globalThis.lowshot.actions.addClass('you');
+  });
+  await page.getByTestId('webcam').first().click();
+  const shutter = page.getByTestId('shutter');
+  await shutter.waitFor();
+  await page.waitForFunction(() => document.querySelector('video')?.readyState >= 2);
+  const box = await shutter.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.waitForTimeout(1500);
+  await page.mouse.up();
+  await page.waitForFunction(() => globalThis.lowshot.state.project.classes[0].samples.length >= 3, undefined, { timeout: 60_000 });
+  // The preview is a mirror.
+  assert.match(await page.evaluate(() => getComputedStyle(document.querySelector('video')).transform), /matrix\(-1/);
+  await page.keyboard.press('Escape');
+  await page.getByTestId('try-camera').click();
+  await page.getByTestId('live-answer').waitFor({ timeout: 30_000 });
+  await page.waitForFunction(() => document.querySelector('[data-testid="answer-best"]')?.dataset.name !== undefined);
+});
+
+test('words that the visitor types are told apart without any photo', { timeout: 120_000 }, async (t) => {
+  const { page } = await browser(t);
+  await open(page);
+  await page.evaluate(async () => {
+    await globalThis.lowshot.actions.stop();
+    await globalThis.lowshot.actions.openSample('photos');
+  });
+  const answer = await page.evaluate(async () => globalThis.lowshot.actions.classifyByText(await (await fetch('samples/photos/airplane-wing-at-dusk.webp')).blob(), ['airplane', 'chair', 'pizza']));
+  assert.equal(answer.classes[answer.best].name, 'airplane');
+  assert.deepEqual(answer.classes.map(({ name }) => name), ['airplane', 'chair', 'pizza']);
+  // Where the pictures are from is said where they are shown.
+  await page.getByTestId('credits').locator('summary').click();
+  assert.equal(await page.getByTestId('credits').getByRole('link').count(), 12);
+  assert.match(await page.getByTestId('credits').innerText(), /cat on sofa: Emma0mb, CC BY 4.0/);
+});
+
+test('undo brings back what was deleted, and the results are a table', { timeout: 180_000 }, async (t) => {
+  const { page } = await browser(t);
+  await open(page);
+  await page.waitForFunction(() => globalThis.lowshot.state.training.status === 'running');
+  await page.evaluate(async () => {
+    globalThis.lowshot.actions.changeSettings({ methods: ['zero-shot', 'tip'] });
+    await globalThis.lowshot.actions.train();
+  });
+  await trained(page);
+  const { path } = await downloaded(page, () => page.getByTestId('export-results').click());
+  const lines = readFileSync(path, 'utf8').trim().split('\r\n');
+  assert.equal(lines[0], 'method,photo,label,prediction,confidence');
+  assert.equal(lines.length, 1 + 2 * 40);
+  const { training } = await state(page);
+  const right = lines.slice(1).map((line) => line.split(',')).filter(([method, , label, prediction]) => method === 'tip' && label === prediction);
+  assert.equal(right.length, training.ladder[1].result.correct);
+
+  assert.equal(await page.getByTestId('undo').isDisabled(), true, 'the sample itself is nothing to undo');
+  await page.getByTestId('delete-class').first().click();
+  assert.equal((await state(page)).project.classes.length, 4);
+  assert.equal(await page.getByTestId('stale').isVisible(), true, 'what was learnt is of other classes');
+  await page.getByTestId('undo').click();
+  const { project } = await state(page);
+  assert.deepEqual(project.classes.map(({ samples }) => samples.length), [8, 8, 8, 8, 8]);
+  await page.waitForFunction(() => !globalThis.lowshot.state.training.stale);
+});
