@@ -1,10 +1,13 @@
 // The controls of learning and trying: pause, resume, stop; camera; words; undo; results as a table.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 
 import { browser, downloaded, open, state, trained } from './support/browser.mjs';
+import { PROGRAM, root } from './support/samples.mjs';
 
 /** Begins to train through the towers, and waits for some steps. */
 async function underWay(page) {
@@ -72,17 +75,26 @@ test('the camera fills a class while a button is held, and is answered live', { 
   await page.waitForFunction(() => document.querySelector('[data-testid="answer-best"]')?.dataset.name !== undefined);
 });
 
-test('words that the visitor types are told apart without any photo', { timeout: 120_000 }, async (t) => {
+test('words that the visitor types are told apart without any photo, as natively', { timeout: 120_000 }, async (t) => {
   const { page } = await browser(t);
   await open(page);
   await page.evaluate(async () => {
     await globalThis.lowshot.actions.stop();
     await globalThis.lowshot.actions.openSample('photos');
   });
-  const answer = await page.evaluate(async () => globalThis.lowshot.actions.classifyByText(await (await fetch('samples/photos/airplane-wing-at-dusk.webp')).blob(), ['airplane', 'chair', 'pizza']));
-  assert.equal(answer.classes[answer.best].name, 'airplane');
-  assert.deepEqual(answer.classes.map(({ name }) => name), ['airplane', 'chair', 'pizza']);
-  // Where the pictures are from is said where they are shown.
+  const words = ['airplane', 'cat', 'pizza', 'umbrella'];
+  for (const name of ['airplane-wing-at-dusk', 'cat-on-sofa', 'homemade-pizza']) {
+    const file = `samples/photos/${name}.webp`;
+    const answer = await page.evaluate(async ([file, words]) => globalThis.lowshot.actions.classifyByText(await (await fetch(file)).blob(), words), [file, words]);
+    assert.deepEqual(answer.classes.map(({ name }) => name), words);
+    const { status, stdout, stderr } = spawnSync(PROGRAM, ['classify', path.join(root, file), '--classes', words.join(), '--json'], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    for (const { name, probability } of JSON.parse(stdout)[0].classes) {
+      const here = answer.probabilities[words.indexOf(name)];
+      assert.ok(Math.abs(here - probability) < 1e-4, `${file}, ${name}: ${here}, natively ${probability}`);
+    }
+  }
+  // Whose pictures they are is said where they are shown.
   await page.getByTestId('credits').locator('summary').click();
   assert.equal(await page.getByTestId('credits').getByRole('link').count(), 12);
   assert.match(await page.getByTestId('credits').innerText(), /cat on sofa: Emma0mb, CC BY 4.0/);

@@ -8,9 +8,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { browser, downloaded, open, state, trained } from './support/browser.mjs';
-import { root, samples } from './support/samples.mjs';
+import { PROGRAM, root, samples } from './support/samples.mjs';
 
-const PROGRAM = process.env.LOWSHOT_PROGRAM ?? path.join(root, 'target', 'release', 'lowshot');
 const NAMES = ['Forest', 'Highway or Road', 'Residential Buildings', 'River', 'Sea or Lake'];
 
 function lowshot(...args) {

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+/** The native program. */
+export const PROGRAM = process.env.LOWSHOT_PROGRAM ?? path.join(root, 'target', 'release', 'lowshot');
 const folder = path.join(root, 'samples', 'eurosat');
 
 /** Paths of some classes' photos: `shots` of the training split, `others` of the test split. */

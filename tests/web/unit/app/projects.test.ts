@@ -84,11 +84,13 @@ describe('storing', () => {
 });
 
 describe('the list of projects', () => {
-  test('has the newest first, leaves out the damaged, and the last is opened again', async () => {
+  test('has the newest first, the damaged last with what is wrong, and the newest that is sound is opened again', async () => {
     const row = (id: string, savedAt: number) => ({ id, savedAt, json: JSON.stringify({ ...bench.projects.empty(id), id, savedAt }) });
     await bench.store.put('projects', [row('old', 1000), row('newest', 3000), row('middle', 2000), { id: 'damaged', savedAt: 9000, json: '{"schema": 1' }]);
     expect((await bench.projects.last())?.name).toBe('newest');
-    expect(bench.container.state.projects.map(({ name }) => name)).toEqual(['newest', 'middle', 'old']);
+    expect(bench.container.state.projects.map(({ name }) => name)).toEqual(['newest', 'middle', 'old', '']);
+    expect(bench.container.state.projects.at(-1)?.problem).toMatch(/damaged/);
+    expect(bench.told()).toEqual([expect.stringMatching(/^A stored project cannot be opened: .* It is left as it is\.$/)]);
     await expect(bench.projects.read('damaged')).rejects.toMatchObject({ kind: 'data', message: expect.stringContaining('the stored project: ') });
   });
 
