@@ -91,7 +91,7 @@ export class Projects {
         return { id, name: '', classes: 0, samples: 0, savedAt, problem: LowshotError.from(error).message };
       }
     });
-    projects.sort((a, b) => b.savedAt - a.savedAt);
+    projects.sort((a, b) => Number(!!a.problem) - Number(!!b.problem) || b.savedAt - a.savedAt);
     this.container.update({ projects });
   }
 
