@@ -28,12 +28,15 @@ pub enum How<B: ClipBackend, H: ClipBackend> {
     /// A head on the features of the model as it was loaded.
     Features(Learnt<H>),
     /// Changed towers and a head on their features.
-    Towers {
-        /// What was learnt.
-        learnt: Learnt<B>,
-        /// The model with it.
-        towers: Backbone<B>,
-    },
+    Towers(Box<Changed<B>>),
+}
+
+/// Towers that were changed by learning.
+pub struct Changed<B: ClipBackend> {
+    /// What was learnt.
+    pub learnt: Learnt<B>,
+    /// The model with it.
+    pub towers: Backbone<B>,
 }
 
 impl<B: ClipBackend, H: ClipBackend> How<B, H> {
@@ -41,7 +44,7 @@ impl<B: ClipBackend, H: ClipBackend> How<B, H> {
     pub fn trainable_parameters(&self) -> usize {
         match self {
             Self::Features(learnt) => learnt.trainable_parameters(),
-            Self::Towers { learnt, .. } => learnt.trainable_parameters(),
+            Self::Towers(changed) => changed.learnt.trainable_parameters(),
         }
     }
 }
@@ -61,7 +64,8 @@ impl<B: ClipBackend, H: ClipBackend> Answering<B, H> {
                 let found = scores(learnt.head.as_ref(), ground.on_host(rows.clone())).await?;
                 (rows, found)
             }
-            How::Towers { learnt, towers } => {
+            How::Towers(changed) => {
+                let Changed { learnt, towers } = &**changed;
                 let features = towers.image_features(pictures);
                 let found = scores(learnt.head.as_ref(), features.clone()).await?;
                 (crate::train::read(features).await?, found)

@@ -8,7 +8,9 @@ use std::{mem, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answering, Calibration, Folds, Ground, RungOptions, RungResult, answering::How, calibration::Likeness,
+    Answering, Calibration, Folds, Ground, RungOptions, RungResult,
+    answering::{Changed, How},
+    calibration::Likeness,
     ground::features,
 };
 use crate::{
@@ -203,7 +205,7 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
         let features = self.ground.on_host(self.ground.rows(&judged));
         let found = scores(learnt.head.as_ref(), features).await?;
         self.put(&judged, &found);
-        if last { self.finish(How::Features(learnt), self.ground.features.clone()) } else { self.next_fold() }
+        if last { self.finish(How::Features(learnt), self.ground.features.clone()) } else { Ok(self.next_fold()) }
     }
 
     async fn through_towers(
@@ -263,13 +265,13 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
         }
         let Looking { learnt, towers, examples, features } = *looking;
         if self.folds.as_ref().is_none_or(|folds| self.at == folds.count()) {
-            return self.finish(How::Towers { learnt, towers }, features);
+            return self.finish(How::Towers(Box::new(Changed { learnt, towers })), features);
         }
         let rows = burn::tensor::TensorData::new(features, [examples.len(), self.ground.width()]);
         let rows = burn::tensor::Tensor::from_data(rows, towers.clip.device());
         let found = scores(learnt.head.as_ref(), rows).await?;
         self.put(&examples, &found);
-        self.next_fold()
+        Ok(self.next_fold())
     }
 
     /// Puts logits where they belong.
@@ -280,9 +282,9 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
         }
     }
 
-    fn next_fold(&mut self) -> Result<Progress> {
+    fn next_fold(&mut self) -> Progress {
         self.at += 1;
-        Ok(Progress::Done)
+        Progress::Done
     }
 
     /// `features` are the photos' by the towers that answer.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Answer, Answering, Backbone, Calibration, Class, Ground, Rung, RungOptions,
-    answering::{How, Kept},
+    answering::{Changed, How, Kept},
     attention::{self, Grid},
     ground::features,
 };
@@ -163,7 +163,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
     /// The device fails.
     pub async fn attention(&self, pictures: &[Vec<u8>]) -> Result<Vec<Grid>> {
         let towers = match self.chosen().map(|answering| &answering.how) {
-            Ok(How::Towers { towers, .. }) => towers,
+            Ok(How::Towers(changed)) => &changed.towers,
             _ => &self.ground.backbone,
         };
         attention::grids(towers, pictures).await
@@ -193,7 +193,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
         };
         match &answering.how {
             How::Features(learnt) => adapter_file::write(learnt, &info).await,
-            How::Towers { learnt, .. } => adapter_file::write(learnt, &info).await,
+            How::Towers(changed) => adapter_file::write(&changed.learnt, &info).await,
         }
     }
 
@@ -218,7 +218,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
         if let Method::Tuning(_) = file.method {
             let mut towers = backbone.clone();
             let learnt = towers.adapt(label, file)?;
-            return Ok(How::Towers { learnt, towers });
+            return Ok(How::Towers(Box::new(Changed { learnt, towers })));
         }
         file.info.check_backbone(label, &backbone.name, &backbone.sha256)?;
         Ok(How::Features(Learnt::on_features(file.head::<H>(&self.ground.host)?)))

@@ -23,7 +23,10 @@ struct GpuReport {
 }
 
 /// Asks the browser for a GPU, starts it, and compares what it computes with the CPU. To be called once, before a session is
-/// loaded on it. Nothing is thrown: what is wrong is in `problem`.
+/// loaded on it.
+///
+/// # Errors
+/// None that is known: what is wrong with the GPU is in `problem`.
 #[wasm_bindgen]
 pub async fn gpu() -> Result<JsValue> {
     let mut report = GpuReport::default();

@@ -27,12 +27,18 @@ impl From<Error> for JsValue {
 }
 
 /// A structure as a plain object: numbers are numbers, lists are arrays.
+///
+/// # Errors
+/// It cannot be one, as a map whose keys are no texts.
 pub fn to_js(value: &impl Serialize) -> Result<JsValue> {
     let serializer = serde_wasm_bindgen::Serializer::json_compatible();
     value.serialize(&serializer).map_err(|why| Error::Failed(why.to_string()).into())
 }
 
 /// A plain object as a structure; `what` names it in messages.
+///
+/// # Errors
+/// [`Error::Usage`] for another structure.
 pub fn from_js<T: DeserializeOwned>(what: &str, value: JsValue) -> Result<T> {
     serde_wasm_bindgen::from_value(value).map_err(|why| Error::Usage(format!("{what}: {why}")).into())
 }

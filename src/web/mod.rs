@@ -13,6 +13,8 @@
 //!
 //! Every function that computes is asynchronous, and one object does one thing at a time: the Worker queues.
 
+#![allow(clippy::large_futures, reason = "promises put them on the heap")]
+
 pub mod console;
 pub mod device;
 pub mod error;

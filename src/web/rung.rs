@@ -19,12 +19,14 @@ use crate::{
 };
 
 /// The same on either device.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum AnyRung {
     Cpu(Core<Flex, Flex>),
     Gpu(Core<Gpu, Flex>),
 }
 
 /// A learnt method on either device.
+#[allow(clippy::large_enum_variant, reason = "there are a handful")]
 pub(super) enum AnyAnswering {
     Cpu(Answering<Flex, Flex>),
     Gpu(Answering<Gpu, Flex>),

@@ -96,6 +96,7 @@ impl Session {
     ///
     /// # Errors
     /// Whatever is wrong with any of the files.
+    #[allow(clippy::unused_async, reason = "what takes long is a promise, and some day it will wait")]
     pub async fn load(name: String, files: Map, device: String) -> Result<Session> {
         let mut memory = Some(MemoryFiles::new(name.clone()));
         files.for_each(&mut |value, key| {

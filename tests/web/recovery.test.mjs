@@ -96,7 +96,7 @@ test('a trap in the module is survived', { timeout: 200_000 }, async (t) => {
 });
 
 test('a GPU that goes away is asked for again, and training goes on', { timeout: 900_000 }, async (t) => {
-  const { page } = await browser(t, { gpu: true, errors: [/device.*(lost|destroy)/i, /Device is lost/i] });
+  const { page } = await browser(t, { gpu: true, errors: [/device.*(lost|destroy)/i, /Failed to map buffer/] });
   await open(page);
   await page.evaluate(() => globalThis.lowshot.actions.stop());
   await tiny(page, 'webgpu');
