@@ -37,6 +37,8 @@ interface Subject {
 
 export class Learning {
   #subject: Subject | undefined;
+  /** Whether the engine has what the training is of; until then names answer. */
+  #grounded = false;
   #abort: AbortController | undefined;
   #paused: { promise: Promise<void>; end: () => void } | undefined;
   /** Resolves when no ladder is being climbed. */
@@ -61,7 +63,7 @@ export class Learning {
 
   /** The classes that answers are of, if something was learnt. */
   get classes(): readonly Id[] | undefined {
-    return this.#subject && this.container.state.training.classes;
+    return this.#grounded ? this.container.state.training.classes : undefined;
   }
 
   /** Learns the whole ladder from the project as it is. */
@@ -77,6 +79,7 @@ export class Learning {
     const ladder = settings.methods.map((method): Rung => ({ method, status: 'waiting' }));
     const training: Training = { ...IDLE, status: 'running', classes: cards.map(({ id }) => id), ladder };
     await this.#climbing(async (signal) => {
+      this.#grounded = false;
       this.container.update({ training });
       const info = await this.models.ready();
       const [samples, labels] = [photos.map(({ id }) => id), photos.map(({ label }) => label)];
@@ -130,6 +133,7 @@ export class Learning {
   /** Takes up what was stored with a project: what was learnt answers again, and a ladder that was cut off goes on. */
   async restore(record: TrainingRecord | undefined): Promise<void> {
     this.#subject = undefined;
+    this.#grounded = false;
     this.container.update({ training: IDLE });
     const info = await this.models.ready();
     if (!record || record.modelSha256 !== info.sha256) return;
@@ -179,6 +183,7 @@ export class Learning {
     const method = kept.method as Method;
     this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256 };
     await this.store.put('learnt', [kept]);
+    this.#grounded = true;
     this.container.update({ training: { ...IDLE, status: 'done', classes: classes.map(({ id }) => id), used: method, ladder: [{ method, status: 'done' }] } });
     this.projects.save();
   }
@@ -187,6 +192,7 @@ export class Learning {
   async clear(): Promise<void> {
     await this.stop();
     this.#subject = undefined;
+    this.#grounded = false;
     this.container.update({ training: IDLE });
   }
 
@@ -207,6 +213,7 @@ export class Learning {
     if (!subject) return;
     const classes = subject.names.map((name) => ({ name, prompts: subject.templates.map((template) => fill(template, name)) }));
     await this.engine.setGround({ classes, features, labels: subject.labels });
+    this.#grounded = this.#subject === subject;
   }
 
   /** Runs what can be stopped, one at a time. */

@@ -32,6 +32,8 @@ export interface Cards {
 export class Photos {
   /** One at a time: adding, then what a new model has to see again. */
   #queue: Promise<void> = Promise.resolve();
+  /** Features that there was no room to store, by their keys. */
+  readonly #unstored = new Map<string, FeatureRecord>();
   readonly #thumbnails = new Map<Id, { url: Promise<string>; shown: number }>();
 
   constructor(
@@ -73,7 +75,8 @@ export class Photos {
               const { width, height, pixels, thumbnail } = prepared;
               const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
               await this.store.put('photos', [{ id: sample.id, project, name, original: blob, thumbnail, width, height }]);
-              await this.store.put('views', [view(sample.id, project, info, pixels)]);
+              // It can be made again, so there need not be room for it.
+              await this.store.put('views', [view(sample.id, project, info, pixels)]).catch(() => undefined);
               batch.push({ classId, sample, prepared });
             }
           } catch (error) {
@@ -89,7 +92,7 @@ export class Photos {
           }
           added += batch.length;
           const pixels = joined(batch.map(({ prepared }) => prepared.pixels));
-          await this.#describe(batch.map(({ sample }) => sample.id), pixels, info);
+          await this.#describe(project, batch.map(({ sample }) => sample.id), pixels, info);
         }
       } finally {
         this.#tell(problems, photos.length);
@@ -130,7 +133,8 @@ export class Photos {
     await this.#next(() => this.#complete(ids, info));
     const rows = new Float32Array(ids.length * info.embedding);
     for (const [index, id] of ids.entries()) {
-      const found = await this.store.get('features', featureKey(id, info));
+      const key = featureKey(id, info);
+      const found = this.#unstored.get(key) ?? (await this.store.get('features', key));
       if (found?.features.length !== info.embedding) throw new LowshotError('storage', 'a photo cannot be read any more: delete it, or reload the page');
       rows.set(found.features, index * info.embedding);
     }
@@ -208,7 +212,8 @@ export class Photos {
   }
 
   async #complete(ids: readonly Id[], info: ModelInfo): Promise<void> {
-    const known = new Set(await this.store.keys('features', this.cards.projectId));
+    const project = this.cards.projectId;
+    const known = new Set([...(await this.store.keys('features', project)), ...this.#unstored.keys()]);
     const missing = ids.filter((id) => !known.has(featureKey(id, info)));
     for (let at = 0; at < missing.length; at += BATCH) {
       if (missing.length > BATCH) this.container.update({ adding: { done: at, total: missing.length } });
@@ -223,20 +228,21 @@ export class Photos {
           this.cards.markSamples([id], { state: 'failed', problem: LowshotError.from(error).message });
         }
       }
-      await this.#describe(opened, joined(pixels), info);
+      await this.#describe(project, opened, joined(pixels), info);
     }
     const ready = ids.filter((id) => known.has(featureKey(id, info)));
     if (ready.length > 0) this.cards.markSamples(ready, { state: 'ready' });
   }
 
-  async #describe(ids: readonly Id[], pixels: Pixels, info: ModelInfo): Promise<void> {
+  async #describe(project: Id, ids: readonly Id[], pixels: Pixels, info: ModelInfo): Promise<void> {
     if (ids.length === 0) return;
     const rows = await this.engine.imageFeatures(pixels);
     const records = ids.map((id, index): FeatureRecord => {
       const features = rows.slice(index * info.embedding, (index + 1) * info.embedding);
-      return { key: featureKey(id, info), project: this.cards.projectId, features };
+      return { key: featureKey(id, info), project, features };
     });
-    await this.store.put('features', records);
+    // They can be computed again, so there need not be room for them.
+    await this.store.put('features', records).catch(() => records.forEach((record) => this.#unstored.set(record.key, record)));
     this.cards.markSamples(ids, { state: 'ready' });
   }
 

@@ -263,7 +263,11 @@ export class Projects {
   #change(what: string | undefined, classes: readonly ClassCard[]): void {
     if (what) this.#undo = [...this.#undo, { what, classes: this.container.state.project.classes }].slice(-MOST_UNDO);
     // Photos that came since would be lost by undoing what was before them.
-    else this.#undo = this.#undo.map((undo) => ({ ...undo, classes: withNewSamples(undo.classes, classes) }));
+    else {
+      const kept = this.#undo.map((undo) => ({ ...undo, classes: withNewSamples(undo.classes, classes) }));
+      // Nothing is left to undo of a class that was only added, and has photos by now.
+      this.#undo = kept.filter((undo) => !sameCards(undo.classes, classes));
+    }
     this.#set({ classes });
     this.#changed();
   }
@@ -300,11 +304,20 @@ function ofTab<T>(ask: (storage: Storage) => T): T | undefined {
   }
 }
 
-/** Classes as they were, with the photos that classes of the same name have got since. */
+/** Classes as they were, with the photos that have come since and the classes that only those are in. */
 function withNewSamples(before: readonly ClassCard[], now: readonly ClassCard[]): ClassCard[] {
   const known = new Set(before.flatMap(({ samples }) => samples.map(({ id }) => id)));
-  return before.map((card) => {
-    const added = now.find(({ id }) => id === card.id)?.samples.filter(({ id }) => !known.has(id)) ?? [];
-    return added.length > 0 ? { ...card, samples: [...card.samples, ...added] } : card;
+  const added = ({ samples }: ClassCard): readonly Sample[] => samples.filter(({ id }) => !known.has(id));
+  const grown = before.map((card) => {
+    const same = now.find(({ id }) => id === card.id);
+    return same && added(same).length > 0 ? { ...card, samples: [...card.samples, ...added(same)] } : card;
   });
+  const fresh = now.filter((card) => before.every(({ id }) => id !== card.id) && added(card).length > 0);
+  return [...grown, ...fresh.map((card) => ({ ...card, samples: added(card) }))];
+}
+
+/** Whether two states of the classes hold the same, so that going from one to the other changes nothing. */
+function sameCards(a: readonly ClassCard[], b: readonly ClassCard[]): boolean {
+  const told = (cards: readonly ClassCard[]): string => JSON.stringify(cards.map(({ id, name, enabled, samples }) => [id, name, enabled, samples.map((sample) => sample.id)]));
+  return told(a) === told(b);
 }

@@ -206,6 +206,8 @@ export class Engine {
             stored = performance.now();
             if (bytes) {
               checkpoint = bytes;
+              // Getting on, however often a Worker dies, is not failing.
+              attempt = 1;
               yield { kind: 'checkpoint', bytes };
             }
           }

@@ -8,6 +8,8 @@ import type { PieceRecord, Store } from './store.ts';
 export const PIECE = 8 << 20;
 /** So often a download is taken up again without any progress in between. */
 const ATTEMPTS = 5;
+/** Milliseconds without a single byte that count as a connection that is gone. */
+const STALL = 30_000;
 
 /** A file to be fetched. */
 export interface RemoteFile {
@@ -35,6 +37,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds before the first repetition; doubled for each. */
   readonly patience?: number;
+  /** Milliseconds without a single byte that count as a connection that is gone. */
+  readonly stall?: number;
 }
 
 /** Bytes over all files, and the file that is under way. */
@@ -134,7 +138,7 @@ async function* arriving(
   whole: Uint8Array<ArrayBuffer>,
   file: RemoteFile,
   run: readonly number[],
-  { store, hasher, model, onUnstored, signal }: FetchOptions,
+  { store, hasher, model, onUnstored, signal, stall }: FetchOptions,
   onBytes: (bytes: number) => void,
 ): AsyncGenerator<number> {
   const start = (run[0] ?? 0) * PIECE;
@@ -147,7 +151,7 @@ async function* arriving(
   let next = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await within(stall ?? STALL, reader.read(), file.name);
       if (done) break;
       // A server that does not know ranges sends everything; what is before and behind is there already.
       const useful = value.subarray(Math.max(0, start - at), Math.max(0, end - at));
@@ -165,6 +169,19 @@ async function* arriving(
     await reader.cancel().catch(() => undefined);
   }
   if (next < run.length) throw new LowshotError('network', `the download of ${file.name} was cut off at ${at} of ${file.bytes} bytes`);
+}
+
+/** What comes in time, or a failure after which the download is taken up again. */
+async function within<T>(milliseconds: number, coming: Promise<T>, name: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LowshotError('network', `the download of ${name} stands still`)), milliseconds);
+  });
+  try {
+    return await Promise.race([coming, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function keep(whole: Uint8Array<ArrayBuffer>, name: string, index: number, { store, hasher, model }: Pick<FetchOptions, 'store' | 'hasher' | 'model'>): Promise<void> {

@@ -78,6 +78,18 @@ describe('photos that were added since', () => {
     expect(bench.shown()).toEqual(after);
   });
 
+  test('to a new class keep that class, when something before it is undone', async () => {
+    bench.projects.deleteSamples([bench.id('c1')]);
+    const birds = bench.projects.addClass('birds');
+    expect(undoable()).toBe('adding a class');
+    await bench.add(birds, 'b1');
+    // That the class was added cannot be undone without losing its photo.
+    expect(undoable()).toBe('deleting a photo');
+    bench.projects.undo();
+    expect(bench.shown()).toEqual({ ...before, birds: ['b1'] });
+    expect(undoable()).toBeUndefined();
+  });
+
   test('stay through several steps', async () => {
     bench.projects.deleteSamples([bench.id('c1')]);
     await bench.add(cats, 'new');

@@ -140,6 +140,12 @@ describe('training in a Worker that dies', () => {
     expect(workers.slice(before - 1).filter(({ calls }) => calls.includes('next'))).toHaveLength(4);
   });
 
+  test('more often goes on too, as long as there is a checkpoint in between', async () => {
+    slowly(({ worker, name, count }) => (worker.number < 4 && name === 'next' && count === 3 ? died : undefined));
+    expect(steps(await train())).toEqual(ALL);
+    expect(begun()).toEqual([undefined, ...[2, 4, 6, 8].map((step) => Uint8Array.of(step))]);
+  });
+
   test('is what the next Worker is told, once it is done', async () => {
     await train();
     await engine.choose('tip');

@@ -56,6 +56,16 @@ describe('a connection that breaks', () => {
   });
 });
 
+describe('a connection over which nothing comes any more', () => {
+  test('is given up after a while, and the download goes on over another', async () => {
+    const options = asked(undefined, { stall: 200 });
+    server.misbehaviours.push({ stallsAfter: PIECE + 3 });
+    expect(same(await fetchFile(remote(server), options), CONTENTS)).toBe(true);
+    expect(server.ranges).toEqual([undefined, FROM_SECOND]);
+    await expect.poll(() => server.abandoned).toBe(1);
+  });
+});
+
 describe('a server that does not know ranges', () => {
   test('sends everything, of which the missing part is taken', async () => {
     server.misbehaviours.push({ cutAfter: PIECE + 50 });
