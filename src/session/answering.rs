@@ -26,7 +26,7 @@ pub struct Answering<B: ClipBackend, H: ClipBackend> {
 /// What a learnt method consists of.
 pub enum How<B: ClipBackend, H: ClipBackend> {
     /// A head on the features of the model as it was loaded.
-    Features(Learnt<H>),
+    Features(Box<Learnt<H>>),
     /// Changed towers and a head on their features.
     Towers(Box<Changed<B>>),
 }

@@ -205,7 +205,11 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
         let features = self.ground.on_host(self.ground.rows(&judged));
         let found = scores(learnt.head.as_ref(), features).await?;
         self.put(&judged, &found);
-        if last { self.finish(How::Features(learnt), self.ground.features.clone()) } else { Ok(self.next_fold()) }
+        if last {
+            self.finish(How::Features(Box::new(learnt)), self.ground.features.clone())
+        } else {
+            Ok(self.next_fold())
+        }
     }
 
     async fn through_towers(

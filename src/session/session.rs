@@ -221,7 +221,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
             return Ok(How::Towers(Box::new(Changed { learnt, towers })));
         }
         file.info.check_backbone(label, &backbone.name, &backbone.sha256)?;
-        Ok(How::Features(Learnt::on_features(file.head::<H>(&self.ground.host)?)))
+        Ok(How::Features(Box::new(Learnt::on_features(file.head::<H>(&self.ground.host)?))))
     }
 
     /// A learnt method for [`Session::restore`], `templates` as above.
@@ -266,7 +266,7 @@ async fn zero_shot<B: ClipBackend, H: ClipBackend>(ground: &Ground<B, H>) -> Res
     let few_shot = ground.few_shot(&[]);
     let adapter =
         adapter::fit(Method::ZeroShot.into(), &few_shot, 0, &mut |_| std::ops::ControlFlow::Continue(())).await?;
-    let how = How::Features(Learnt::on_features(adapter));
+    let how = How::Features(Box::new(Learnt::on_features(adapter)));
     let temperature = ground.scale() / ground.backbone.clip.logit_scale;
     let calibration = Calibration { temperature, likeness: None };
     Ok(Answering { method: Method::ZeroShot, calibration, examples: Vec::new(), how })

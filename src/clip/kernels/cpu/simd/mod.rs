@@ -167,6 +167,7 @@ enum Set {
 
 impl Instructions {
     /// All that this machine has, best first.
+    #[allow(clippy::vec_init_then_push, reason = "what is pushed depends on the target")]
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
