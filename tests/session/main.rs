@@ -1,7 +1,7 @@
 //! The session that a page holds, run natively: the same code, the same numbers.
 
 // The helpers stand outside of test functions, where the lints do not know that they are tests.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::large_futures)]
 
 use std::path::Path;
 

@@ -95,7 +95,7 @@ class LowshotApp implements App {
       await this.#show(last);
       const model = this.#container.state.models.find(({ name, source, cachedBytes }) => name === last.model && (source === 'inside' || cachedBytes > 0));
       this.#opening = last;
-      if (!(await this.#models.use(model?.name ?? DEMO)) && model && model.name !== DEMO) await this.#models.use(DEMO);
+      await this.#models.use(model?.name ?? DEMO);
     } else if (this.#container.state.projects.some(({ problem }) => !problem)) {
       await this.#projects.show(this.#projects.empty('My project'));
       await this.#models.use(DEMO);

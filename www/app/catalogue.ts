@@ -4,7 +4,7 @@ import { LowshotError, check } from '../engine/error.ts';
 import type { RemoteFile } from '../store/pieces.ts';
 import type { Model } from './state.ts';
 
-export interface Listed extends Omit<Model, 'cachedBytes'> {
+export interface Listed extends Omit<Model, 'cachedBytes' | 'begun'> {
   /** On the Hugging Face hub. */
   readonly repository?: string;
 }

@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import { CATALOGUE, DEMO, type Listed, remoteFiles } from './catalogue.ts';
 import type { Container } from './container.ts';
 import { type Notices, sentence } from './notices.ts';
-import type { Device, Model, Settings } from './state.ts';
+import type { Device, Model, ModelState, Settings } from './state.ts';
 
 /** What is remembered of a model whose files are stored. */
 interface Stored {
@@ -20,6 +20,12 @@ const USEFUL = /(\.safetensors|config\.json|vocab\.json|merges\.txt|tokenizer\.j
 export class Models {
   /** Resolves when a model is loaded; another promise for each. */
   #ready: Promise<Loaded> | undefined;
+  /** What everybody waits for while there is no model yet. */
+  #first: Promise<Loaded> | undefined;
+  /** The last that was ready. */
+  #former = DEMO;
+  /** What is shown when nothing is being fetched or loaded. */
+  #settled: ModelState = { status: 'none', name: '' };
   #abort: AbortController | undefined;
   readonly #stored = new Map<string, Stored>();
 
@@ -36,8 +42,17 @@ export class Models {
   }
 
   /** The model in use, once it is loaded; rejects where it cannot be. */
-  ready(): Promise<Loaded> {
-    return this.#ready ?? Promise.reject(new LowshotError('usage', 'no model is loaded: choose one'));
+  async ready(): Promise<Loaded> {
+    for (;;) {
+      const ready = this.#ready;
+      if (!ready) throw new LowshotError('usage', 'no model is loaded: choose one');
+      try {
+        return await ready;
+      } catch (error) {
+        // Another may have been chosen before this one was there.
+        if (this.#ready === ready || !this.#ready) throw error;
+      }
+    }
   }
 
   async list(): Promise<void> {
@@ -47,17 +62,19 @@ export class Models {
       const stored = parse(row.json);
       if (stored) this.#stored.set(row.key, stored);
     }
+    const keys = await this.store.keys('pieces').catch(() => []);
+    const begun = new Set(keys.map((key) => key.split('\n')[0] ?? '').filter((name) => !this.#stored.has(name)));
     const own = [...this.#stored.values()].map(({ model }) => model).filter(({ source }) => source === 'file');
     const models = [...CATALOGUE, ...own].map(({ repository: _, ...model }): Model => {
       const files = this.#stored.get(model.name)?.files ?? [];
-      return { ...model, cachedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+      return { ...model, cachedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0), begun: begun.has(model.name) };
     });
     this.container.update({ models });
   }
 
   /** Goes over to a model; the present one stays in use where that fails. */
   async use(name: string): Promise<boolean> {
-    const listed = CATALOGUE.find((model) => model.name === name) ?? this.#stored.get(name)?.model;
+    const listed = this.#listed(name);
     if (!listed) {
       this.notices.problem(`There is no model “${name}” here: choose one of the list, or drop its files.`);
       return false;
@@ -94,6 +111,8 @@ export class Models {
       this.notices.good(`${name} (${(bytes / 1e6).toFixed(0)} MB) is kept in this browser.`);
     } catch (error) {
       this.notices.problem(`${name} is used but could not be stored: ${LowshotError.from(error).message}.`);
+      // A part of it is of no use.
+      await this.store.delete('pieces', await this.store.keys('pieces', name)).catch(() => undefined);
     }
   }
 
@@ -116,16 +135,15 @@ export class Models {
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
-    const before = { ready: this.#ready, state: this.container.state.model };
+    const before = this.#ready === this.#first ? undefined : this.#ready;
     const { name } = model;
-    const show = (change: Partial<typeof before.state>): void => {
-      if (!abort.signal.aborted) this.container.update({ model: { ...before.state, status: 'downloading', name, ...change } });
+    const show = (change: Partial<ModelState>): void => {
+      if (!abort.signal.aborted) this.container.update({ model: { ...this.#settled, status: 'downloading', name, ...change } });
     };
     let [found, failed]: [(info: Loaded) => void, (error: unknown) => void] = [() => undefined, () => undefined];
     const first = new Promise<Loaded>((resolve, reject) => ([found, failed] = [resolve, reject]));
     first.catch(() => undefined);
-    // Where there is no model yet, everybody waits for this one.
-    this.#ready ??= first;
+    if (!before) this.#ready = this.#first = first;
     try {
       show({});
       let fetched: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
@@ -148,19 +166,26 @@ export class Models {
     } catch (error) {
       failed(error);
       if (this.#ready === first) this.#ready = undefined;
+      void this.list();
       if (this.#abort !== abort) return false;
       const { kind, message } = LowshotError.from(error);
       if (kind !== 'cancelled') this.notices.problem(sentence(message.startsWith(name) ? message : `${name}: ${message}`));
-      if (this.#ready === before.ready) {
+      if (before && this.#ready === before) {
         // Nothing was loaded, so what was there before still is.
-        const status = before.state.info ? 'ready' : 'failed';
-        this.container.update({ model: { ...before.state, status, ...(before.state.info ? {} : { problem: message }) } });
-      } else {
-        this.container.update({ model: { status: 'failed', name, problem: message } });
-        if (name !== DEMO && before.state.name && before.state.name !== name) void this.use(before.state.name);
+        this.#settle(this.#settled);
+        return false;
       }
+      this.#ready = undefined;
+      this.#settle({ status: 'failed', name, problem: message });
+      // Whoever waits for a model waits for another one then.
+      const another = name !== this.#former && this.#listed(this.#former) ? this.#former : DEMO;
+      if (name !== DEMO) void this.use(another);
       return false;
     }
+  }
+
+  #listed(name: string): Listed | undefined {
+    return CATALOGUE.find((model) => model.name === name) ?? this.#stored.get(name)?.model;
   }
 
   async #fetched(model: Listed, signal: AbortSignal, progress: Progress): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -187,7 +212,13 @@ export class Models {
 
   #show(info: Loaded): void {
     const { preprocess: _, reason, ...shown } = info;
-    this.container.update({ model: { status: 'ready', name: info.name, info: { ...shown, device: shown.device as Device }, reason } });
+    this.#former = info.name;
+    this.#settle({ status: 'ready', name: info.name, info: { ...shown, device: shown.device as Device }, reason });
+  }
+
+  #settle(model: ModelState): void {
+    this.#settled = model;
+    this.container.update({ model });
   }
 }
 

@@ -61,6 +61,8 @@ export interface Model {
   readonly bytes: number;
   /** Bytes that lie in this browser's storage. */
   readonly cachedBytes: number;
+  /** A part of its files is stored: a download that was stopped or has failed. */
+  readonly begun: boolean;
   readonly source: 'inside' | 'hub' | 'file';
   /** Whether its texts are of use for zero-shot ("words" false for the demo model, which knows 61 nouns). */
   readonly knowsWords: boolean;

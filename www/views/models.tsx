@@ -60,7 +60,7 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
             <Icon name="check" />
             {texts.models.inUse}
           </span>
-        ) : busy ? (
+        ) : busy ? state.status === 'downloading' && (
           <Button testId="cancel-download" onClick={() => actions.cancelDownload()}>
             {texts.models.cancel}
           </Button>
@@ -70,11 +70,11 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
             {...(needsDownload(model) ? { icon: 'download' as const } : {})}
             onClick={() => void actions.useModel(model.name)}
           >
-            {needsDownload(model) ? texts.models.download(model.bytes) : texts.models.use}
+            {!needsDownload(model) ? texts.models.use : model.begun ? texts.models.goOn(model.bytes) : texts.models.download(model.bytes)}
           </Button>
         )}
-        {model.cachedBytes > 0 && model.source !== 'inside' && !busy && (
-          <Button icon="trash" look="quiet" testId="forget-model" label={texts.models.forgetAbout(model.name, model.cachedBytes)} onClick={() => void actions.forgetModel(model.name)} />
+        {(model.cachedBytes > 0 || model.begun) && model.source !== 'inside' && !busy && (
+          <Button icon="trash" look="quiet" testId="forget-model" label={model.begun ? texts.models.forgetBegun(model.name) : texts.models.forgetAbout(model.name, model.cachedBytes)} onClick={() => void actions.forgetModel(model.name)} />
         )}
       </div>
       {busy && <Progress state={state} />}
@@ -88,7 +88,7 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
 }
 
 function needsDownload(model: Model): boolean {
-  return model.source === 'hub' && model.cachedBytes < model.bytes;
+  return model.source === 'hub' && model.cachedBytes === 0;
 }
 
 function Progress({ state }: { state: ModelState }) {
