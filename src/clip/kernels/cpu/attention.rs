@@ -6,7 +6,7 @@
 
 use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, Left, Output, ROWS, multiply};
+use super::tile::{Aligned, Left, Output, multiply, rows_at_once};
 use crate::platform::parallel;
 
 /// How many vectors wide the panels are. Two waste little when the number of tokens is odd, as it is in CLIP.
@@ -58,7 +58,7 @@ impl Kernel for Head<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Shape { tokens, width, heads, causal, .. } = self.shape;
-        let (depth, panel) = (width / heads, COLUMNS * S::LANES);
+        let (depth, panel, most) = (width / heads, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));
         let image = &self.qkv[self.image * tokens * 3 * width..][..tokens * 3 * width];
         let (queries, keys, values) = (
             &image[self.index * depth..],
@@ -70,7 +70,7 @@ impl Kernel for Head<'_> {
 
         let mut query = Aligned::zeros(depth * panel);
         let mut scores = Aligned::zeros(tokens * panel);
-        let mut product = Aligned::zeros(ROWS * panel);
+        let mut product = Aligned::zeros(most * panel);
         let (query, scores, product) = (query.as_mut_slice(), scores.as_mut_slice(), product.as_mut_slice());
         for first in (0..tokens).step_by(panel) {
             let count = panel.min(tokens - first);
@@ -86,8 +86,8 @@ impl Kernel for Head<'_> {
             if causal {
                 hide(scores, first, panel, 0.0);
             }
-            for row in (0..count).step_by(ROWS) {
-                let rows = ROWS.min(count - row);
+            for row in (0..count).step_by(most) {
+                let rows = most.min(count - row);
                 let left = Left { values: &scores[row..], row: 1, step: panel };
                 for (index, values) in values.as_slice().chunks_exact(tokens * panel).enumerate() {
                     multiply::<S, COLUMNS>(simd, rows, seen, left, values, product, false);

@@ -6,7 +6,7 @@
 
 use super::attention::{COLUMNS, Shape, exponentials, hide, pack_columns, pack_rows};
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, Left, Output, ROWS, multiply, multiply_few};
+use super::tile::{Aligned, Left, Output, multiply, multiply_few, rows_at_once};
 use crate::platform::parallel;
 
 /// The gradient by `qkv` `[batch, tokens, 3 · width]` of [`super::attention::attention`], whose result's gradient is
@@ -45,6 +45,7 @@ impl Kernel for Head<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Shape { tokens, width, heads, causal, .. } = self.shape;
         let (depth, panel, row) = (width / heads, COLUMNS * S::LANES, 3 * width);
+        let most = rows_at_once::<S>(COLUMNS);
         let image = &self.qkv[self.image * tokens * row..][..tokens * row];
         let queries = &image[self.index * depth..];
         let keys = &image[width + self.index * depth..];
@@ -58,7 +59,7 @@ impl Kernel for Head<'_> {
         let mut columns = Aligned::zeros(depth * panel);
         let mut scores = Aligned::zeros(tokens * panel);
         let mut slopes = Aligned::zeros(tokens * panel);
-        let mut product = Aligned::zeros(ROWS * panel);
+        let mut product = Aligned::zeros(most * panel);
         let (scores, slopes, product) = (scores.as_mut_slice(), slopes.as_mut_slice(), product.as_mut_slice());
         for first in (0..tokens).step_by(panel) {
             let count = panel.min(tokens - first);
@@ -99,8 +100,8 @@ impl Kernel for Head<'_> {
                 }
             }
             // ∂Q = ∂S · K
-            for start in (0..count).step_by(ROWS) {
-                let rows = ROWS.min(count - start);
+            for start in (0..count).step_by(most) {
+                let rows = most.min(count - start);
                 let left = Left { values: &slopes[start..], row: 1, step: panel };
                 for (index, keys) in packed_keys.as_slice().chunks_exact(tokens * panel).enumerate() {
                     multiply_few::<S, COLUMNS>(simd, rows, seen, left, keys, &[], product, false);

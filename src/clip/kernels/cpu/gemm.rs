@@ -7,7 +7,7 @@
 use super::super::Activation;
 use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, LINE, Left, Output, ROWS, multiply_few};
+use super::tile::{Aligned, LINE, Left, MOST_ROWS, Output, multiply_few, rows_at_once};
 use crate::platform::parallel;
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
@@ -116,7 +116,7 @@ impl Packed {
 fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
     let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
     let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
-    rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(ROWS)
+    rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(MOST_ROWS)
 }
 
 /// One block of rows times one panel.
@@ -148,9 +148,10 @@ impl Kernel for Task<'_> {
 impl Task<'_> {
     #[inline(always)]
     fn product<S: Simd, const COLUMNS: usize>(&self, simd: S) {
-        let (inputs, width) = (self.weights.inputs, COLUMNS * S::LANES);
+        let (inputs, width, most) = (self.weights.inputs, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
-        let mut sums = Aligned::zeros(self.rows * width);
+        // Sums are kept from one depth to the next; where there is no next one, those of a tile are enough.
+        let mut sums = Aligned::zeros(if inputs > DEPTH_BLOCK { self.rows } else { most.min(self.rows) } * width);
         let sums = sums.as_mut_slice();
         let mut panels = &self.weights.panels.as_slice()[self.panel * inputs * width..];
         for from in (0..inputs).step_by(DEPTH_BLOCK) {
@@ -159,14 +160,15 @@ impl Task<'_> {
             let (panel, next) = panels.split_at(depth * width);
             // What the next depth, or the next task, starts with, a share for each tile.
             let mut ahead = next[..next.len().min(depth * width)]
-                .chunks((depth * width).div_ceil(self.rows.div_ceil(ROWS)).next_multiple_of(LINE));
-            for row in (0..self.rows).step_by(ROWS) {
-                let rows = ROWS.min(self.rows - row);
+                .chunks((depth * width).div_ceil(self.rows.div_ceil(most)).next_multiple_of(LINE));
+            for row in (0..self.rows).step_by(most) {
+                let rows = most.min(self.rows - row);
                 if last {
                     self.ask_for_residual(simd, row, rows, width);
                 }
                 let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
-                let sums = &mut sums[row * width..][..rows * width];
+                let kept = if inputs > DEPTH_BLOCK { row } else { 0 };
+                let sums = &mut sums[kept * width..][..rows * width];
                 let ahead = ahead.next().unwrap_or_default();
                 multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
                 // Right behind the product, so that writing the result happens while the next tile is computed.

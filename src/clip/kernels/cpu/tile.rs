@@ -4,12 +4,17 @@ use std::marker::PhantomData;
 
 use super::simd::Simd;
 
-/// The most rows that the microkernel takes at once. Six rows by [`Simd::COLUMNS`] vectors of sums fill the registers of
-/// AVX-512 (24 of 32) and of AVX2 (12 of 16), and load less than they multiply.
-pub const ROWS: usize = 6;
-
 /// Numbers in a cache line.
 pub const LINE: usize = 16;
+
+/// The most rows that the microkernel takes at once.
+pub const MOST_ROWS: usize = 6;
+
+/// How many rows the microkernel takes at once beside panels of `columns` vectors. Six rows fill the registers of AVX-512 (24 of
+/// 32) and of AVX2 (12 of 16), and load less than they multiply.
+pub const fn rows_at_once<S: Simd>(columns: usize) -> usize {
+    if S::SUMS / columns < MOST_ROWS { S::SUMS / columns } else { MOST_ROWS }
+}
 
 /// The left factor: `rows × depth` numbers anywhere in a slice.
 #[derive(Clone, Copy)]
@@ -36,14 +41,15 @@ pub fn multiply<S: Simd, const COLUMNS: usize>(
     c: &mut [f32],
     accumulate: bool,
 ) {
-    for start in (0..rows).step_by(ROWS) {
+    let most = rows_at_once::<S>(COLUMNS);
+    for start in (0..rows).step_by(most) {
         let a = Left { values: &a.values[start * a.row..], ..a };
         let c = &mut c[start * COLUMNS * S::LANES..];
-        multiply_few::<S, COLUMNS>(simd, ROWS.min(rows - start), depth, a, b, &[], c, accumulate);
+        multiply_few::<S, COLUMNS>(simd, most.min(rows - start), depth, a, b, &[], c, accumulate);
     }
 }
 
-/// [`multiply`] for at most [`ROWS`] rows, asking for the numbers in `ahead` meanwhile, a cache line every fourth step:
+/// [`multiply`] for at most [`rows_at_once`], asking for the numbers in `ahead` meanwhile, a cache line every fourth step:
 /// what is needed next arrives while the multipliers are busy.
 #[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
 #[inline(always)]
@@ -57,13 +63,15 @@ pub fn multiply_few<S: Simd, const COLUMNS: usize>(
     c: &mut [f32],
     accumulate: bool,
 ) {
+    // Only those are compiled that can be asked for.
+    let most = rows_at_once::<S>(COLUMNS);
     match rows {
         1 => tile::<S, 1, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
         2 => tile::<S, 2, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
-        3 => tile::<S, 3, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
-        4 => tile::<S, 4, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
-        5 => tile::<S, 5, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
-        ROWS => tile::<S, ROWS, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        3 if most >= 3 => tile::<S, 3, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        4 if most >= 4 => tile::<S, 4, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        5 if most >= 5 => tile::<S, 5, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
+        MOST_ROWS if most >= MOST_ROWS => tile::<S, MOST_ROWS, COLUMNS>(simd, depth, a, b, ahead, c, accumulate),
         _ => unreachable!("{rows} rows at once"),
     }
 }
@@ -93,15 +101,16 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
                 }
             }
         }
-        let (left, panel) = (a.values.as_ptr(), b.as_ptr());
+        let (mut left, mut panel) = (a.values.as_ptr(), b.as_ptr());
         let mut soon = ahead.as_ptr();
         let end = ahead.as_ptr_range().end;
+        // One step a turn: of several, LLVM puts each sum's products behind one another when it makes WebAssembly's code, so
+        // that all factors are alive at once, which no machine has the registers for.
         for k in 0..depth {
             if k % 4 == 0 && soon < end {
                 simd.prefetch(soon);
                 soon = soon.wrapping_add(LINE);
             }
-            let (left, panel) = (left.add(k * a.step), panel.add(k * width));
             let mut columns = [simd.splat(0.0); COLUMNS];
             for (j, column) in columns.iter_mut().enumerate() {
                 *column = simd.load(panel.add(j * S::LANES));
@@ -112,6 +121,8 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
                     *sum = simd.mul_add(factor, column, *sum);
                 }
             }
+            left = left.wrapping_add(a.step);
+            panel = panel.wrapping_add(width);
         }
         for (r, row) in sums.iter().enumerate() {
             for (j, &sum) in row.iter().enumerate() {

@@ -26,6 +26,7 @@ impl Simd for Avx2 {
 
     const LANES: usize = 8;
     const COLUMNS: usize = 2;
+    const SUMS: usize = 12;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

@@ -26,6 +26,7 @@ impl Simd for Avx512 {
 
     const LANES: usize = 16;
     const COLUMNS: usize = 4;
+    const SUMS: usize = 24;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

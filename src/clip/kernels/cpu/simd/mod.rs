@@ -29,9 +29,12 @@ pub trait Simd: Copy + Send + Sync {
     /// How many numbers a vector holds, at most [`MAX_LANES`].
     const LANES: usize;
 
-    /// How many vectors wide a panel of the matrix product is: as many as keep the multipliers busy with the registers
-    /// that there are, beside [`super::tile::ROWS`] rows.
+    /// How many vectors wide a panel of the matrix product is.
     const COLUMNS: usize;
+
+    /// How many vectors of sums the microkernel keeps in registers: as many as leave room for the vectors of one row of the
+    /// panel, one factor and, where multiplication and addition are two instructions, what is between them.
+    const SUMS: usize;
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::Vector;

@@ -17,6 +17,7 @@ impl Simd for Neon {
 
     const LANES: usize = 4;
     const COLUMNS: usize = 4;
+    const SUMS: usize = 24;
 
     #[inline(always)]
     fn splat(self, value: f32) -> float32x4_t {

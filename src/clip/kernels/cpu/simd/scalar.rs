@@ -18,6 +18,7 @@ impl Simd for Scalar {
 
     const LANES: usize = 4;
     const COLUMNS: usize = 2;
+    const SUMS: usize = 12;
 
     #[inline(always)]
     fn splat(self, value: f32) -> [f32; 4] {

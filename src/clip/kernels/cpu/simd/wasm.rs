@@ -14,7 +14,8 @@ impl Simd for Wasm {
     type Integers = v128;
 
     const LANES: usize = 4;
-    const COLUMNS: usize = 2;
+    const COLUMNS: usize = 4;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn splat(self, value: f32) -> v128 {
@@ -55,17 +56,20 @@ impl Simd for Wasm {
 
     #[inline(always)]
     fn mul_add(self, a: v128, b: v128, c: v128) -> v128 {
+        #[cfg(target_feature = "relaxed-simd")]
+        return f32x4_relaxed_madd(a, b, c);
+        #[cfg(not(target_feature = "relaxed-simd"))]
         f32x4_add(f32x4_mul(a, b), c)
     }
 
     #[inline(always)]
     fn min(self, a: v128, b: v128) -> v128 {
-        f32x4_min(a, b)
+        f32x4_pmin(b, a)
     }
 
     #[inline(always)]
     fn max(self, a: v128, b: v128) -> v128 {
-        f32x4_max(a, b)
+        f32x4_pmax(b, a)
     }
 
     #[inline(always)]
@@ -75,7 +79,8 @@ impl Simd for Wasm {
 
     #[inline(always)]
     fn scale(self, a: v128, n: v128) -> v128 {
-        let exponent = i32x4_add(i32x4_trunc_sat_f32x4(n), i32x4_splat(127));
+        // In a number this large the last bits are the whole number itself; the others are shifted out.
+        let exponent = i32x4_add(f32x4_add(n, f32x4_splat(12_582_912.0)), i32x4_splat(127));
         f32x4_mul(a, i32x4_shl(exponent, 23))
     }
     #[inline(always)]
