@@ -76,6 +76,8 @@ class LowshotApp implements App {
     this.actions = this.#made(trying);
     container.update({ storage: { ...container.state.storage, mode: store.mode, ...(problem ? { problem } : {}) } });
     addEventListener('pagehide', () => void this.#projects.flush());
+    // It may take over long after the page is there.
+    if ('serviceWorker' in navigator) navigator.serviceWorker.addEventListener('controllerchange', () => void this.#showStorage());
     void this.#begin();
   }
 
