@@ -88,7 +88,7 @@ test('after the first visit it opens, learns and answers without a network', { t
 test('a whole session asks nobody but its own site, and no script can', { timeout: 240_000 }, async (t) => {
   const { page, context } = await browser(t, { errors: [/Content Security Policy|violates|Refused to|Fetch API cannot load|Connecting to/i] });
   const asked = [];
-  context.on('request', (request) => asked.push(request.url()));
+  context.on('request', (request) => asked.push(request));
   await open(page);
   await samplesReady(page);
   await page.evaluate(() => globalThis.lowshot.actions.stop());
@@ -106,7 +106,7 @@ test('a whole session asks nobody but its own site, and no script can', { timeou
   await page.reload();
   await ready(page);
   assert.ok(asked.length > 60, `${asked.length} requests were seen`);
-  const elsewhere = asked.filter((url) => /^(https?|wss?):/.test(url) && new URL(url).origin !== new URL(PAGE).origin);
+  const elsewhere = asked.map((request) => request.url()).filter((url) => /^(https?|wss?):/.test(url) && new URL(url).origin !== new URL(PAGE).origin);
   assert.deepEqual(elsewhere, []);
 
   // Whatever script there were, it could send nothing, in none of these ways.
@@ -152,7 +152,10 @@ test('a whole session asks nobody but its own site, and no script can', { timeou
     'script-src-elem inline',
     'script-src-elem script.js',
   ]);
-  assert.deepEqual(asked.slice(before).filter((url) => /example\.com/.test(url)), []);
+  for (const request of asked.slice(before).filter((request) => /example\.com/.test(request.url()))) {
+    assert.equal(await request.response(), null);
+    assert.equal(request.failure()?.errorText, 'csp', request.url());
+  }
   // Workers are under the same policy.
   const [worker] = page.workers();
   assert.equal(await worker.evaluate(() => fetch('https://example.com/worker').then(() => 'sent', () => 'refused')), 'refused');
