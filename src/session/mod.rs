@@ -9,6 +9,7 @@
 //! | [`options`] | what may be chosen about a method |
 //! | [`folds`] | who is left out when |
 //! | [`rung`] | a method judged and learnt, piece by piece |
+//! | [`wanted`] | the pictures that training asks for |
 //! | [`answering`] | a learnt method, and what it was found to be worth |
 //! | [`calibration`] | probabilities that can be believed, and "not sure" |
 //! | [`attention`] | where the image tower looked |
@@ -24,6 +25,7 @@ pub mod options;
 pub mod rung;
 #[allow(clippy::module_inception, reason = "it is what the folder is about")]
 pub mod session;
+pub mod wanted;
 
 pub use answering::{Answering, Kept, RungResult};
 pub use backbone::Backbone;
@@ -31,5 +33,6 @@ pub use calibration::{Answer, Calibration, Unsure};
 pub use folds::Folds;
 pub use ground::{Class, Ground};
 pub use options::RungOptions;
-pub use rung::{PictureView, Progress, Rung, Wanted};
+pub use rung::{Progress, Rung};
 pub use session::Session;
+pub use wanted::{PictureView, Wanted};

@@ -7,8 +7,9 @@ import { type Store, openStore } from '../store/store.ts';
 import type { Actions, App } from './actions.ts';
 import { DEMO } from './catalogue.ts';
 import { Container } from './container.ts';
+import { EMPTY } from './empty.ts';
 import { ALONE, Locks } from './hold.ts';
-import { DEFAULT_SETTINGS, IDLE, Learning } from './learning.ts';
+import { DEFAULT_SETTINGS, Learning } from './learning.ts';
 import { Models } from './models.ts';
 import { Notices, sentence } from './notices.ts';
 import { type Given, Photos } from './photos.ts';
@@ -21,20 +22,6 @@ import type { Id, Settings, State } from './state.ts';
 import { Trying } from './trying.ts';
 
 const SETTINGS = 'lowshot-settings';
-
-const EMPTY: State = {
-  project: { id: '', name: '', classes: [], templates: [], savedAt: 0 },
-  projects: [],
-  models: [],
-  model: { status: 'none', name: '' },
-  training: IDLE,
-  settings: DEFAULT_SETTINGS,
-  storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
-  notices: [],
-  examples: [],
-  credits: [],
-  offline: false,
-};
 
 /** Opens what is stored, begins to load the model, and gives the page what it shows meanwhile. */
 export async function createApp(): Promise<App> {

@@ -3,6 +3,8 @@
  * nothing of their own but what is open and what is being typed.
  */
 
+import type { RungResult as CoreResult } from '../engine/protocol.ts';
+
 export type Id = string;
 
 /** A kind of thing to tell apart. */
@@ -108,22 +110,11 @@ export interface Rung {
   readonly expectedSeconds?: number;
 }
 
-export interface RungResult {
+/** What a method is worth; per class in the order of `Training.classes`. */
+export interface RungResult extends Omit<CoreResult, 'method' | 'predictions'> {
   readonly method: Method;
-  /** Photos that were told right by a model that had not learnt from them. */
-  readonly correct: number;
-  readonly n: number;
-  readonly accuracy: number;
-  readonly interval: readonly [number, number];
-  readonly folds: number;
-  readonly leaveOneOut: boolean;
-  /** Per class in the order of `classes`. */
-  readonly perClass: readonly { readonly n: number; readonly accuracy: number | null }[];
-  /** `[label][prediction]`. */
-  readonly confusion: readonly (readonly number[])[];
   readonly predictions: readonly HeldOut[];
   readonly seconds: number;
-  readonly trainableParameters: number;
 }
 
 /** What was said of a photo by a model that had not learnt from it. */

@@ -3,11 +3,10 @@
  * what was learnt), so that it can tell another, and calls go on there.
  */
 import { LowshotError, check } from './error.ts';
-import { type Handle, started } from './handle.ts';
-import type { Device, Failure, GpuReport, Grid, Info, Kept, Pixels, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+import type { Handle } from './handle.ts';
+import { type ModelFiles, details, loadedOn, noGpu } from './loading.ts';
+import type { Device, Failure, Grid, Info, Kept, Pixels, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
 
-/** Gives the files of a model; asked again when a Worker has to be replaced. */
-export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
 /** Gives what training asks for, preprocessed, end to end. */
 export type PicturesOf = (wanted: readonly Wanted[]) => Promise<Pixels>;
 
@@ -368,51 +367,6 @@ export class Engine {
       say(`WebGPU is not used: ${LowshotError.from(error).message}`);
     }
   }
-}
-
-/** What is known of a Worker beside what it answers. */
-const known = new WeakMap<Handle, { info: Info; gpu: GpuReport | undefined }>();
-
-function details(handle: Handle): { info: Info; gpu: GpuReport | undefined } {
-  const found = known.get(handle);
-  if (!found) throw new LowshotError('failed', 'the Worker has loaded nothing');
-  return found;
-}
-
-async function loadedOn(device: Device, { name, files }: Pick<Model, 'name' | 'files'>): Promise<Handle> {
-  // While the program is compiled, the weights are fetched.
-  const [{ handle, start }, weights] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
-  try {
-    if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
-    const info = await handle.call('load', [name, weights, device]);
-    known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
-    return handle;
-  } catch (error) {
-    handle.end();
-    throw error;
-  }
-}
-
-/** Both, or no Worker is left behind. */
-async function both<A extends { handle: Handle }, B>(worker: Promise<A>, other: Promise<B>): Promise<[A, B]> {
-  try {
-    return await Promise.all([worker, other]);
-  } catch (error) {
-    void worker.then(({ handle }) => handle.end(), () => undefined);
-    throw error;
-  }
-}
-
-/** Why there is no GPU worth trying, without starting anything; nothing where there may be one. */
-async function noGpu(): Promise<string | undefined> {
-  if (!navigator.gpu) return 'this browser has no WebGPU';
-  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
-  if (!adapter) return 'the browser has WebGPU, but no GPU for it';
-  const { info } = adapter;
-  if (info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.device} ${info.description}`)) {
-    return 'the only GPU is one in software, which is slower than the processor itself';
-  }
-  return undefined;
 }
 
 function isDeath(error: unknown): boolean {

@@ -17,8 +17,9 @@ import type { ClassCard } from '../app/state.ts';
 import { hasher } from '../store/hasher.ts';
 import { type Downloaded, fetchFiles } from '../store/pieces.ts';
 import { openStore } from '../store/store.ts';
-import { Engine, type ModelFiles, type ModelInfo, type TrainEvent, fill } from './engine.ts';
+import { Engine, type ModelInfo, type TrainEvent, fill } from './engine.ts';
 import { LowshotError, check } from './error.ts';
+import type { ModelFiles } from './loading.ts';
 import { Pictures, fileOf, joined } from './pictures.ts';
 import type { Device, Kept, Pixels, RungOptions, Wanted } from './protocol.ts';
 

@@ -1,7 +1,7 @@
 /** An open project with everything that keeps it, without a browser: a model that describes photos by their first byte. */
 import { vi } from 'vitest';
 import { Container } from '../../../../www/app/container.ts';
-import { DEFAULT_SETTINGS, IDLE } from '../../../../www/app/learning.ts';
+import { EMPTY as NOTHING } from '../../../../www/app/empty.ts';
 import { Notices } from '../../../../www/app/notices.ts';
 import { Photos } from '../../../../www/app/photos.ts';
 import { Projects } from '../../../../www/app/projects.ts';
@@ -11,19 +11,7 @@ import type { Engine, ModelInfo } from '../../../../www/engine/engine.ts';
 import type { Pictures } from '../../../../www/engine/pictures.ts';
 import { MemoryStore } from '../../../../www/store/store.ts';
 
-export const EMPTY: State = {
-  project: { id: '', name: '', classes: [], templates: [], savedAt: 0 },
-  projects: [],
-  models: [],
-  model: { status: 'ready', name: 'demo' },
-  training: IDLE,
-  settings: DEFAULT_SETTINGS,
-  storage: { mode: 'persistent', usedBytes: 0, quotaBytes: 0 },
-  notices: [],
-  examples: [],
-  credits: [],
-  offline: false,
-};
+export const EMPTY: State = { ...NOTHING, model: { status: 'ready', name: 'demo' } };
 
 const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1 } as ModelInfo;
 

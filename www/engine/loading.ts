@@ -1,0 +1,53 @@
+/** A model in a Worker: which device it can be on, and how it gets there. */
+import { LowshotError } from './error.ts';
+import { type Handle, started } from './handle.ts';
+import type { Device, GpuReport, Info } from './protocol.ts';
+
+/** Gives the files of a model; asked again when a Worker has to be replaced. */
+export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
+
+/** What is known of a Worker beside what it answers. */
+const known = new WeakMap<Handle, { info: Info; gpu: GpuReport | undefined }>();
+
+export function details(handle: Handle): { info: Info; gpu: GpuReport | undefined } {
+  const found = known.get(handle);
+  if (!found) throw new LowshotError('failed', 'the Worker has loaded nothing');
+  return found;
+}
+
+/** A Worker that has loaded a model on a device. */
+export async function loadedOn(device: Device, { name, files }: { readonly name: string; readonly files: ModelFiles }): Promise<Handle> {
+  // While the program is compiled, the weights are fetched.
+  const [{ handle, start }, weights] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
+  try {
+    if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
+    const info = await handle.call('load', [name, weights, device]);
+    known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
+    return handle;
+  } catch (error) {
+    handle.end();
+    throw error;
+  }
+}
+
+/** Both, or no Worker is left behind. */
+async function both<A extends { handle: Handle }, B>(worker: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  try {
+    return await Promise.all([worker, other]);
+  } catch (error) {
+    void worker.then(({ handle }) => handle.end(), () => undefined);
+    throw error;
+  }
+}
+
+/** Why there is no GPU worth trying, without starting anything; nothing where there may be one. */
+export async function noGpu(): Promise<string | undefined> {
+  if (!navigator.gpu) return 'this browser has no WebGPU';
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (!adapter) return 'the browser has WebGPU, but no GPU for it';
+  const { info } = adapter;
+  if (info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.device} ${info.description}`)) {
+    return 'the only GPU is one in software, which is slower than the processor itself';
+  }
+  return undefined;
+}
