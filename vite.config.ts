@@ -3,9 +3,11 @@ import { defineConfig } from 'vitest/config';
 import { assets } from './scripts/assets.mjs';
 import { offline } from './scripts/offline.mjs';
 
-/** The module for GPUs by a name of its own, since not every visitor needs it. */
-const assetFileNames = ({ originalFileNames }: { originalFileNames: string[] }): string =>
-  originalFileNames.some((name) => name.includes('wasm/gpu')) ? 'assets/gpu-[hash][extname]' : 'assets/[name]-[hash][extname]';
+/** The modules by names of their own, since no visitor needs all. */
+const assetFileNames = ({ originalFileNames }: { originalFileNames: string[] }): string => {
+  const module = originalFileNames.map((name) => /wasm\/(relaxed|gpu)\//.exec(name)?.[1]).find(Boolean);
+  return `assets/${module ?? '[name]'}-[hash][extname]`;
+};
 
 export default defineConfig({
   // Relative, so that the page works in any folder of any server.

@@ -21,7 +21,10 @@ const POLICY = [
   "form-action 'none'",
 ].join('; ');
 
-/** Needed at every visit; the model is kept elsewhere, and the module for GPUs is stored by those who have one. */
+/**
+ * Needed at every visit; the model is kept elsewhere, and the module for GPUs is stored by those who have one. Of the two for the CPU
+ * the service worker takes the one that its browser uses.
+ */
 const needed = (file) =>
   !/^(models|samples)\//.test(file) && !/\.(safetensors|txt|br|gz|map)$|\/vocab|^sw\.js$|^index\.html$/.test(file) && !/\/gpu-/.test(file);
 

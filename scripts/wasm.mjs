@@ -1,4 +1,4 @@
-// npm run wasm [-- --cpu-only]: the core as two WebAssembly modules, www/wasm/cpu and www/wasm/gpu.
+// npm run wasm [-- --cpu-only]: the core as three WebAssembly modules, www/wasm/cpu, www/wasm/relaxed and www/wasm/gpu.
 //
 // Cargo knows what has to be compiled again; the steps after it are skipped while their input is the same.
 
@@ -16,6 +16,8 @@ const OPTIONS = ['--remove-name-section', '--remove-producers-section'];
 
 const MODULES = {
   cpu: { profile: 'web', features: 'web' },
+  // The same with relaxed SIMD, where multiplication and addition are one instruction. A browser that lacks it refuses the whole module.
+  relaxed: { profile: 'web', features: 'web', flags: ['-C', 'target-feature=+relaxed-simd'] },
   gpu: { profile: 'webgpu', features: 'webgpu' },
 };
 
@@ -55,14 +57,15 @@ function needTarget() {
 }
 
 /** Compiles one module; returns where Cargo put it. */
-function compile({ profile, features }) {
+function compile({ profile, features, flags = [] }) {
   // As a variable the flags would replace those of .cargo/config.toml, without which there is no SIMD; and they are meant for
   // this machine's processor.
   const { RUSTFLAGS: _, CARGO_ENCODED_RUSTFLAGS: __, ...env } = process.env;
   // The library's type is given here and not in Cargo.toml, because native builds need no second library.
   const kind = ['rustc', '--profile', profile, '--lib', '--crate-type', 'cdylib', '--target', TARGET, '--locked'];
-  run('cargo', [...kind, '--no-default-features', '--features', features], { env });
-  return at(process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
+  // The flags are for this crate alone, which has the kernels, so nothing else is compiled for them again.
+  run('cargo', [...kind, '--no-default-features', '--features', features, '--', ...flags], { env });
+  return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
 }
 
 /** Makes www/wasm/NAME from what Cargo compiled. */
@@ -94,6 +97,7 @@ export async function buildModules({ cpuOnly = false } = {}) {
   needTarget();
   install();
   await build('cpu');
+  await build('relaxed');
   if (!cpuOnly) {
     await build('gpu');
   } else if (!existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {

@@ -9,6 +9,16 @@ const worker = self as unknown as ServiceWorkerGlobalScope;
 const BUILD = '%BUILD%';
 const FILES = JSON.parse('%FILES%') as string[];
 
+/** Whether this browser has relaxed SIMD, asked as in engine/handle.ts: a service worker is one file and imports nothing. */
+const relaxed = WebAssembly.validate(
+  Uint8Array.of(
+    ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0],
+    ...[65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
+  ),
+);
+/** The module for the CPU that this browser does not use. */
+const UNUSED = relaxed ? /\/lowshot_bg-/ : /\/relaxed-/;
+
 const CACHE = `lowshot-${BUILD}`;
 /** How long a slow network may keep a visitor waiting for a newer page, in milliseconds. */
 const PATIENCE = 3000;
@@ -18,7 +28,8 @@ worker.addEventListener('install', (event) => {
     (async () => {
       const cache = await caches.open(CACHE);
       // What does not change its name when it changes may lie about in the browser's own cache: the page of a build before, say.
-      await cache.addAll(FILES.map((file) => (file.startsWith('assets/') ? file : new Request(file, { cache: 'no-cache' }))));
+      const files = FILES.filter((file) => !UNUSED.test(file));
+      await cache.addAll(files.map((file) => (file.startsWith('assets/') ? file : new Request(file, { cache: 'no-cache' }))));
       await worker.skipWaiting();
     })(),
   );

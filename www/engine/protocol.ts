@@ -122,10 +122,13 @@ export interface Prepared {
 
 export type Pixels = Uint8Array<ArrayBuffer>;
 
+/** "relaxed" is "cpu" with relaxed SIMD, which not every browser has; "gpu" is the large one. */
+export type ModuleKind = 'cpu' | 'relaxed' | 'gpu';
+
 /** Everything that a Worker can be asked. One thing at a time: it queues. */
 export interface Calls {
-  /** Takes the compiled module; "gpu" is the large one. Says what GPU there is, where it is that one. */
-  start(kind: 'cpu' | 'gpu', module: WebAssembly.Module): { readonly version: string; readonly gpu?: GpuReport };
+  /** Takes the compiled module. Says what GPU there is, where it is the one for GPUs. */
+  start(kind: ModuleKind, module: WebAssembly.Module): { readonly version: string; readonly gpu?: GpuReport };
   load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device): Info;
   /** Pictures per second through the image tower. */
   measure(): number;
