@@ -37,6 +37,9 @@ const UNSUPPORTED: [(usize, &[u8], &str); 14] = [
     (0, b"\x1aE\xdf\xa3", "a video"),
 ];
 
+/// Those of them that hold no picture that could be saved in another format.
+const NO_PICTURES: [&str; 4] = ["a video", "a PDF document", "a ZIP archive", "a gzip archive"];
+
 /// Decodes JPEG, PNG, WebP, GIF (first frame), BMP or TIFF, at most [`PIXEL_LIMIT`] pixels. `file` names it in errors.
 ///
 /// # Errors
@@ -179,6 +182,9 @@ fn describe_unknown(bytes: &[u8]) -> jpeg::Problem {
     let known =
         UNSUPPORTED.iter().find(|(at, signature, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(signature)));
     if let Some((_, _, what)) = known {
+        if NO_PICTURES.contains(what) {
+            return format!("is {what}, not an image: give a JPEG, PNG, WebP, GIF, BMP or TIFF file");
+        }
         return format!("is {what}, which is not supported: save it as JPEG, PNG or WebP");
     }
     let head = &bytes[..bytes.len().min(1024)];

@@ -33,7 +33,7 @@ async function broken(page) {
     'empty.png': [Buffer.alloc(0), /^empty\.png: is empty: fetch or export it again\.$/],
     'drawing.svg': [Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), /^drawing\.svg: is an SVG drawing.*: export it as PNG\.$/],
     'IMG_0001.HEIC': [box('heic'), /^IMG_0001\.HEIC: is a HEIC picture.*: save it as JPEG, PNG or WebP\.$/],
-    'clip.mp4': [box('isom'), /^clip\.mp4: is a video, which is not supported: /],
+    'clip.mp4': [box('isom'), /^clip\.mp4: is a video, not an image: /],
     'vast.png': [vast(10_001, 10_001), /^vast\.png: is 10001 × 10001 pixels, over the limit of 100 megapixels: make it smaller first\.$/],
   };
 }
