@@ -14,7 +14,7 @@ import type { HeldOut, Id, Method, Rung, RungResult, Settings, Training } from '
 
 export const DEFAULT_TEMPLATE = 'a photo of a {}.';
 /** What takes longer is done only when it is asked for, in seconds. */
-const PATIENCE = 240;
+const PATIENCE = 600;
 /** What training through the towers costs in passes of the image tower: there, back, and as much again for the texts. */
 const PASSES = 4;
 /** The core's own for training through the towers (`src/session/options.rs`). */

@@ -55,6 +55,10 @@ const FASTER = 1.2;
 /** So often a GPU may be lost before the processor is used. */
 const LOSSES = 3;
 
+/** Turns of the measurement, and milliseconds after which no other is begun. */
+const TURNS = 4;
+const LONGEST_MEASUREMENT = 500;
+
 const CPU_NAME = '1 thread, SIMD';
 
 export class Engine {
@@ -247,7 +251,7 @@ export class Engine {
 
   async #measured(handle: Handle, reason: string): Promise<ModelInfo> {
     const { info, gpu } = details(handle);
-    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await handle.call('measure', []), reason };
+    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await speed(handle), reason };
   }
 
   /** The Worker, or another in its place. */
@@ -367,6 +371,16 @@ export class Engine {
       say(`WebGPU is not used: ${LowshotError.from(error).message}`);
     }
   }
+}
+
+/** Pictures per second, the best of a few turns: in any of them something else may have had the processor. */
+async function speed(handle: Handle): Promise<number> {
+  const start = performance.now();
+  let best = 0;
+  for (let turn = 0; turn < TURNS && (turn === 0 || performance.now() - start < LONGEST_MEASUREMENT); turn++) {
+    best = Math.max(best, await handle.call('measure', []));
+  }
+  return best;
 }
 
 function isDeath(error: unknown): boolean {

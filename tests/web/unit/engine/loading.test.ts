@@ -114,6 +114,6 @@ test('another model knows nothing of what the one before was told', async () => 
   await engine.choose('tip');
   await engine.load('second', none, 'cpu');
   expect(await engine.imageFeatures(PIXELS)).toEqual(Float32Array.of(1));
-  expect(workers[1]?.calls).toEqual(['start', 'load', 'measure', 'imageFeatures']);
+  expect(workers[1]?.calls.filter((name) => name !== 'measure')).toEqual(['start', 'load', 'imageFeatures']);
   expect(alive()).toEqual([workers[1]]);
 });
