@@ -23,7 +23,7 @@ await open(page, PAGE);
 await page.waitForFunction(() => globalThis.lowshot.state.training.curve?.method === 'lora+bitfit' && globalThis.lowshot.state.training.curve.losses.length > 30, undefined, { timeout: 120_000 });
 await shot(page, 'learning');
 await trained(page);
-await page.getByTestId('example').nth(2).click();
+await page.getByTestId('example').nth(3).click();
 await page.getByText('Where it looked').click();
 await page.waitForSelector('[data-testid="heat"]');
 await page.getByTestId('try').scrollIntoViewIfNeeded();
