@@ -1,4 +1,4 @@
-// npm run package: the npm package in target/package, as `npm pack` takes it: the client with its types, its Worker, both modules
+// npm run package: the npm package in target/package, as `npm pack` takes it: the client with its types, its Worker, all modules
 // and the demo model.
 
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -27,6 +27,10 @@ struct Branch<'a> {
     down: &'a [f32],
     width: usize,
     dropout: &'a Dropout,
+    /// What [`Dropout::threshold`] and [`Dropout::scale`] give. Asked for at every vector, they cost more than the mask: where there
+    /// is no instruction for it, rounding is a call.
+    threshold: u32,
+    scale: f32,
 }
 
 impl<'a> Branch<'a> {
@@ -34,7 +38,7 @@ impl<'a> Branch<'a> {
         assert!(width > 0 && x.len().is_multiple_of(width), "x is not [rows, {width}]");
         let groups = dropout.groups();
         assert!(groups > 0 && down.len().is_multiple_of(groups * width), "down is not [{groups} · rank, {width}]");
-        Self { x, down, width, dropout }
+        Self { x, down, width, dropout, threshold: dropout.threshold(), scale: dropout.scale() }
     }
 
     fn rows(&self) -> usize {
@@ -66,8 +70,7 @@ impl<'a> Branch<'a> {
         let bits = simd.add_integers(simd.xor_shift(bits, SHIFTS[1]), simd.integers(second, 0));
         let bits = simd.mul_integers(bits, simd.integers(MULTIPLIERS[1], 0));
         let bits = simd.xor_shift(bits, SHIFTS[2]);
-        let threshold = simd.integers(self.dropout.threshold(), 0);
-        simd.where_at_least(bits, threshold, simd.splat(self.dropout.scale()))
+        simd.where_at_least(bits, simd.integers(self.threshold, 0), simd.splat(self.scale))
     }
 }
 
@@ -116,7 +119,7 @@ impl Down<'_> {
     /// `M` rows from `start`; `seen` has room for them, each rounded up to whole vectors.
     #[inline(always)]
     fn rows<S: Simd, const M: usize>(&mut self, simd: S, start: usize, seen: &mut [f32]) {
-        let Branch { x, down, width, dropout } = self.branch;
+        let Branch { x, down, width, dropout, .. } = self.branch;
         let (outputs, rank) = (self.branch.outputs(), self.branch.rank());
         let (length, everything) = (width.next_multiple_of(S::LANES), dropout.is_none());
         for group in 0..dropout.groups() {
@@ -131,12 +134,15 @@ impl Down<'_> {
                     simd.write(to, x);
                 }
             }
+            let seen = &seen[..M * length];
             for output in group * rank..(group + 1) * rank {
                 let mut sums = [simd.splat(0.0); M];
                 for (index, down) in down[output * width..][..width].chunks(S::LANES).enumerate() {
                     let down = simd.read(down);
                     for (m, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.mul_add(simd.read(&seen[m * length + index * S::LANES..][..S::LANES]), down, *sum);
+                        // SAFETY: each of the `M` rows in `seen` has as many whole vectors as `down` has vectors.
+                        let seen = unsafe { simd.load(seen.as_ptr().add(m * length + index * S::LANES)) };
+                        *sum = simd.mul_add(seen, down, *sum);
                     }
                 }
                 for (m, sum) in sums.into_iter().enumerate() {
@@ -210,43 +216,53 @@ impl Backward<'_> {
     /// `M` rows from `start`, a vector of columns at a time.
     #[inline(always)]
     fn rows<S: Simd, const M: usize>(&mut self, simd: S, start: usize) {
-        let Branch { x, down, width, dropout } = self.branch;
+        let width = self.branch.width;
+        let whole = width / S::LANES * S::LANES;
+        for column in (0..whole).step_by(S::LANES) {
+            self.columns::<S, M>(simd, start, column, S::LANES);
+        }
+        if whole < width {
+            self.columns::<S, M>(simd, start, whole, width - whole);
+        }
+    }
+
+    /// `M` rows from `start` in the `lanes` columns from `column`, at most a vector.
+    #[inline(always)]
+    fn columns<S: Simd, const M: usize>(&mut self, simd: S, start: usize, column: usize, lanes: usize) {
+        let Branch { x, down, width, dropout, .. } = self.branch;
         let (outputs, rank) = (self.branch.outputs(), self.branch.rank());
         let (first, everything, one) = (self.first + start, dropout.is_none(), simd.splat(1.0));
         let gradient = &self.gradient[first * outputs..][..M * outputs];
-        for column in (0..width).step_by(S::LANES) {
-            let lanes = S::LANES.min(width - column);
-            let mut by_x = [simd.splat(0.0); M];
-            for group in 0..dropout.groups() {
-                let mut factors = [one; M];
-                let mut seen = [one; M];
-                for m in 0..M {
-                    let x = simd.read(&x[(first + m) * width + column..][..lanes]);
-                    if !everything {
-                        factors[m] = self.branch.factors(simd, group, first + m, column);
-                    }
-                    seen[m] = simd.mul(x, factors[m]);
+        let mut by_x = [simd.splat(0.0); M];
+        for group in 0..dropout.groups() {
+            let mut factors = [one; M];
+            let mut seen = [one; M];
+            for m in 0..M {
+                let x = simd.read(&x[(first + m) * width + column..][..lanes]);
+                if !everything {
+                    factors[m] = self.branch.factors(simd, group, first + m, column);
                 }
-                let mut by_seen = [simd.splat(0.0); M];
-                for output in group * rank..(group + 1) * rank {
-                    let at = output * width + column;
-                    let down = simd.read(&down[at..at + lanes]);
-                    let to = &mut self.by_down[at..at + lanes];
-                    let mut sum = simd.read(to);
-                    for m in 0..M {
-                        let gradient = simd.splat(gradient[m * outputs + output]);
-                        by_seen[m] = simd.mul_add(gradient, down, by_seen[m]);
-                        sum = simd.mul_add(gradient, seen[m], sum);
-                    }
-                    simd.write(to, sum);
-                }
-                for m in 0..M {
-                    by_x[m] = simd.mul_add(by_seen[m], factors[m], by_x[m]);
-                }
+                seen[m] = simd.mul(x, factors[m]);
             }
-            for (m, &by_x) in by_x.iter().enumerate() {
-                simd.write(&mut self.by_x[(start + m) * width + column..][..lanes], by_x);
+            let mut by_seen = [simd.splat(0.0); M];
+            for output in group * rank..(group + 1) * rank {
+                let at = output * width + column;
+                let down = simd.read(&down[at..at + lanes]);
+                let to = &mut self.by_down[at..at + lanes];
+                let mut sum = simd.read(to);
+                for m in 0..M {
+                    let gradient = simd.splat(gradient[m * outputs + output]);
+                    by_seen[m] = simd.mul_add(gradient, down, by_seen[m]);
+                    sum = simd.mul_add(gradient, seen[m], sum);
+                }
+                simd.write(to, sum);
             }
+            for m in 0..M {
+                by_x[m] = simd.mul_add(by_seen[m], factors[m], by_x[m]);
+            }
+        }
+        for (m, &by_x) in by_x.iter().enumerate() {
+            simd.write(&mut self.by_x[(start + m) * width + column..][..lanes], by_x);
         }
     }
 }

@@ -83,6 +83,13 @@ impl Simd for Wasm {
         let exponent = i32x4_add(f32x4_add(n, f32x4_splat(12_582_912.0)), i32x4_splat(127));
         f32x4_mul(a, i32x4_shl(exponent, 23))
     }
+
+    #[inline(always)]
+    fn sum(self, a: v128) -> f32 {
+        let last = f32x4_extract_lane::<3>(a);
+        f32x4_extract_lane::<0>(a) + f32x4_extract_lane::<1>(a) + f32x4_extract_lane::<2>(a) + last
+    }
+
     #[inline(always)]
     fn integers(self, first: u32, step: u32) -> v128 {
         i32x4_add(u32x4_splat(first), i32x4_mul(u32x4(0, 1, 2, 3), u32x4_splat(step)))
