@@ -10,7 +10,8 @@ use crate::sweep_folder::{SweepFolder, write_plan};
 
 /// Steps enough that it cannot be done before it has been asked to stop, however busy the machine.
 const CELL: &str = "eurosat/demo/lora,augment=none,steps-per-shot=60-1-shots-seed-1";
-const LISTS: &str = "shots = 1\nmethods = [{ name = \"lora\", augment = \"none\", steps-per-shot = 60 }, \"zero-shot\"]";
+const LISTS: &str =
+    "shots = 1\nmethods = [{ name = \"lora\", augment = \"none\", steps-per-shot = 60 }, \"zero-shot\"]";
 
 #[cfg(unix)]
 #[test]
@@ -18,7 +19,9 @@ fn a_sweep_that_is_asked_to_stop_goes_on_from_its_checkpoint() {
     let samples = repository("samples");
     let single = Machine::new();
     let usual = ["train", "--dataset", "eurosat", "--root-path", &samples, "--shots", "1", "--seed", "1"];
-    single.run(usual.iter().chain(&["--method", "lora", "--augment", "none", "--n-iters", "60", "--out", "run"])).done();
+    single
+        .run(usual.iter().chain(&["--method", "lora", "--augment", "none", "--n-iters", "60", "--out", "run"]))
+        .done();
 
     let machine = Machine::new();
     write_plan(&machine, "plan.toml", LISTS);
