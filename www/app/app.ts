@@ -49,7 +49,7 @@ class LowshotApp implements App {
     this.#container = container;
     this.#store = store;
     this.#notices = notices;
-    const hash = hasher(() => this.#adding.worker());
+    const hash = hasher((bytes) => this.#adding.digest(bytes));
     const shared = store.mode === 'persistent' && 'locks' in navigator;
     this.#projects = new Projects(container, store, notices, shared ? new Locks() : ALONE);
     this.#models = new Models(container, store, this.#engine, hash, notices, () => this.#modelReady());

@@ -3,7 +3,7 @@ import { LowshotError } from './error.ts';
 import { type Handle, started } from './handle.ts';
 import type { Device, GpuReport, Info } from './protocol.ts';
 
-/** Gives the files of a model; asked again when a Worker has to be replaced. */
+/** Gives the files of a model, which go to a Worker for good; asked again when it has to be replaced. */
 export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
 
 /** What is known of a Worker beside what it answers. */
@@ -21,7 +21,7 @@ export async function loadedOn(device: Device, { name, files }: { readonly name:
   const [{ handle, start }, weights] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
   try {
     if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
-    const info = await handle.call('load', [name, weights, device]);
+    const info = await handle.call('load', [name, weights, device], [...weights.values()].map(({ buffer }) => buffer as ArrayBuffer));
     known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
     return handle;
   } catch (error) {

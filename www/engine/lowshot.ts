@@ -89,7 +89,7 @@ export class Lowshot {
   static async load({ model = DEMO, device = 'auto', templates = [DEFAULT_TEMPLATE], onProgress, signal }: LoadOptions = {}): Promise<Lowshot> {
     const lowshot = new Lowshot(new Engine(), templates);
     try {
-      const [name, files] = typeof model === 'string' ? [model, lowshot.#filesOf(model, onProgress, signal)] : ['files', async () => model];
+      const [name, files] = typeof model === 'string' ? [model, lowshot.#filesOf(model, onProgress, signal)] : ['files', async () => copied(model)];
       await lowshot.#engine.load(name, files, device);
       check(signal);
       return lowshot;
@@ -318,7 +318,12 @@ export class Lowshot {
     return async () => {
       const { store } = await openStore();
       const files = await remoteFiles(model, signal);
-      return fetchFiles(files, { store, hasher: hasher(() => this.#pictures.worker()), model: name, signal, ...(onProgress ? { onProgress } : {}) });
+      return fetchFiles(files, { store, hasher: hasher((bytes) => this.#pictures.digest(bytes)), model: name, signal, ...(onProgress ? { onProgress } : {}) });
     };
   }
+}
+
+/** What is given to a Worker is gone here. */
+function copied(model: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> {
+  return new Map([...model].map(([name, bytes]) => [name, bytes.slice()]));
 }

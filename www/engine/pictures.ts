@@ -23,6 +23,16 @@ export class Pictures {
     return this.#with(name, (handle) => handle.call('trainingView', [photo, name, preprocess, view]));
   }
 
+  /** SHA-256 of bytes, which travel to the Worker and back: the page is not kept waiting. */
+  async digest(bytes: Uint8Array<ArrayBuffer>): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly sha256: string }> {
+    this.#busy++;
+    try {
+      return await (await this.worker()).call('digest', [bytes], [bytes.buffer]);
+    } finally {
+      this.#busy--;
+    }
+  }
+
   /** The Worker, for what else needs the core but no model. */
   worker(): Promise<Handle> {
     if (!this.#worker) {

@@ -153,8 +153,8 @@ export interface Calls {
   importAdapter(label: string, bytes: Uint8Array): { readonly method: string; readonly classes: readonly string[]; readonly templates: readonly string[] };
   prepare(photo: Blob, name: string, preprocess: string, thumbnailSide: number): Prepared;
   trainingView(photo: Blob, name: string, preprocess: string, view: string): Pixels;
-  /** SHA-256 of bytes that come in pieces, in hexadecimal; the last piece is nothing. */
-  hash(piece: Uint8Array | undefined): string | undefined;
+  /** SHA-256 in hexadecimal, and the bytes back. */
+  digest(bytes: Uint8Array<ArrayBuffer>): { readonly bytes: Uint8Array<ArrayBuffer>; readonly sha256: string };
   /** Bytes of WebAssembly's memory, which never shrinks. */
   memory(): number;
 }

@@ -5,6 +5,7 @@
  */
 import { LowshotError } from './error.ts';
 import { openBrowserFormat } from './formats.ts';
+import { hexadecimal } from './hash.ts';
 import type { CallName, Calls, Failure, Prepared, Request, Response, Slice } from './protocol.ts';
 
 type Core = typeof import('../wasm/gpu/lowshot.js');
@@ -18,7 +19,6 @@ let memory: WebAssembly.Memory | undefined;
 type Session = Awaited<ReturnType<Core['Session']['load']>>;
 let session: Session | undefined;
 let rung: Awaited<ReturnType<Session['begin']>> | undefined;
-let hash: InstanceType<Core['Hash']> | undefined;
 
 const loaded = (): Core => {
   if (!core) throw new LowshotError('usage', 'the module has not been started');
@@ -90,15 +90,11 @@ const handlers: Handlers = {
   },
   trainingView: (photo, name, preprocess, view) =>
     opened(photo, name, (bytes) => loaded().trainingView(bytes, name, preprocess, view)) as Promise<Uint8Array<ArrayBuffer>>,
-  hash(piece) {
-    hash ??= new (loaded().Hash)();
-    if (piece) {
-      hash.update(piece);
-      return undefined;
-    }
-    const found = hash.finish();
-    hash = undefined;
-    return found;
+  async digest(bytes) {
+    if (crypto.subtle) return { bytes, sha256: hexadecimal(await crypto.subtle.digest('SHA-256', bytes)) };
+    const hash = new (loaded().Hash)();
+    hash.update(bytes);
+    return { bytes, sha256: hash.finish() };
   },
   memory: () => memory?.buffer.byteLength ?? 0,
 };

@@ -1,25 +1,17 @@
-/** SHA-256 by the browser itself, or by the core where the page is not on a secure address and the browser has none. */
-import type { Handle } from '../engine/handle.ts';
-import type { Hasher } from './pieces.ts';
+/**
+ * SHA-256 by the browser itself, or by the core where the page is not on a secure address and the browser has none. The browser first
+ * copies what it is given, so what is large goes to a Worker for it.
+ */
+import { hexadecimal } from '../engine/hash.ts';
+import type { Hashed, Hasher } from './pieces.ts';
 
-export function hasher(worker: () => Promise<Handle>): Hasher {
-  // The core's hash is of one thing at a time.
-  let queue: Promise<unknown> = Promise.resolve();
-  const byCore = async (bytes: Uint8Array<ArrayBuffer>): Promise<string> => {
-    const handle = await worker();
-    await handle.call('hash', [bytes]);
-    return (await handle.call('hash', [undefined])) ?? '';
-  };
+/** `worker` takes bytes away and brings them back. */
+export function hasher(worker: (bytes: Uint8Array<ArrayBuffer>) => Promise<Hashed>): Hasher {
   return {
     async digest(bytes) {
       if (crypto.subtle) return hexadecimal(await crypto.subtle.digest('SHA-256', bytes));
-      const found = queue.then(() => byCore(bytes));
-      queue = found.catch(() => undefined);
-      return found;
+      return (await worker(bytes.slice())).sha256;
     },
+    whole: worker,
   };
-}
-
-function hexadecimal(bytes: ArrayBuffer): string {
-  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

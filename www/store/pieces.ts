@@ -23,6 +23,13 @@ export interface RemoteFile {
 export interface Hasher {
   /** SHA-256 of some bytes, in hexadecimal. */
   digest(bytes: Uint8Array<ArrayBuffer>): Promise<string>;
+  /** The same of many, which are taken away and given back meanwhile. */
+  whole(bytes: Uint8Array<ArrayBuffer>): Promise<Hashed>;
+}
+
+export interface Hashed {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sha256: string;
 }
 
 export interface FetchOptions {
@@ -68,11 +75,14 @@ export async function fetchFiles(
 export async function fetchFile(file: RemoteFile, options: FetchOptions): Promise<Uint8Array<ArrayBuffer>> {
   const whole = new Uint8Array(file.bytes);
   await fill(whole, file, options);
-  if (!file.sha256 || (await options.hasher.digest(whole)) === file.sha256) return whole;
+  if (!file.sha256) return whole;
+  const first = await options.hasher.whole(whole);
+  if (first.sha256 === file.sha256) return first.bytes;
   // Every piece was what it was when it came, so what came was wrong. Once more, from the beginning.
   await forget(file, options);
-  await fill(whole, file, options);
-  if ((await options.hasher.digest(whole)) === file.sha256) return whole;
+  await fill(first.bytes, file, options);
+  const second = await options.hasher.whole(first.bytes);
+  if (second.sha256 === file.sha256) return second.bytes;
   await forget(file, options);
   throw new LowshotError('network', `${file.name} of ${options.model} arrives damaged (its SHA-256 is not the one that is published): try again later`);
 }

@@ -1,46 +1,28 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import type { Handle } from '../../../../www/engine/handle.ts';
 import { hasher } from '../../../../www/store/hasher.ts';
 import { randomBytes, sha256 } from '../support/bytes.ts';
 
 afterEach(() => vi.unstubAllGlobals());
-
-/** The core's hash: of one thing at a time, whose pieces come one after the other. */
-function core(): { worker: () => Promise<Handle>; fail: { next: boolean } } {
-  let pieces: Uint8Array[] = [];
-  const fail = { next: false };
-  const call = async (_: string, [piece]: [Uint8Array | undefined]): Promise<string | undefined> => {
-    await Promise.resolve();
-    if (fail.next) {
-      fail.next = false;
-      throw new Error('died');
-    }
-    if (piece) return void pieces.push(piece);
-    const all = Uint8Array.from(pieces.flatMap((one) => [...one]));
-    pieces = [];
-    return sha256(all);
-  };
-  return { worker: async () => ({ call }) as unknown as Handle, fail };
-}
 
 test('the browser hashes where it can', async () => {
   const bytes = randomBytes(1000);
   expect(await hasher(() => Promise.reject(new Error('not needed'))).digest(bytes)).toBe(sha256(bytes));
 });
 
-test('the core hashes where the page is on no secure address, one thing at a time', async () => {
+test('a Worker hashes where the page is on no secure address, and the bytes stay here', async () => {
   vi.stubGlobal('crypto', {});
-  const several = [1, 2, 3].map((seed) => randomBytes(50, seed));
-  const { digest } = hasher(core().worker);
-  expect(await Promise.all(several.map((bytes) => digest(bytes)))).toEqual(several.map(sha256));
+  const bytes = randomBytes(50);
+  const taken: Uint8Array[] = [];
+  const { digest } = hasher(async (given) => {
+    taken.push(given);
+    return { bytes: given, sha256: sha256(given) };
+  });
+  expect(await digest(bytes)).toBe(sha256(bytes));
+  expect(taken[0]?.buffer).not.toBe(bytes.buffer);
 });
 
-test('a hash that fails does not stop the next', async () => {
-  vi.stubGlobal('crypto', {});
-  const { worker, fail } = core();
-  const { digest } = hasher(worker);
-  fail.next = true;
-  const [first, second] = [digest(randomBytes(5, 1)), digest(randomBytes(5, 2))];
-  await expect(first).rejects.toThrow('died');
-  expect(await second).toBe(sha256(randomBytes(5, 2)));
+test('many bytes go to a Worker in any case, and come back', async () => {
+  const bytes = randomBytes(100);
+  const { whole } = hasher(async (given) => ({ bytes: given, sha256: 'of the Worker' }));
+  expect(await whole(bytes)).toEqual({ bytes, sha256: 'of the Worker' });
 });

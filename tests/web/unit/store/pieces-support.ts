@@ -24,7 +24,7 @@ export function asked(store: Store = new MemoryStore(), more: Partial<FetchOptio
   const worker = (): Promise<never> => Promise.reject(new Error('the browser hashes by itself here'));
   return {
     store,
-    hasher: hasher(worker),
+    hasher: { ...hasher(worker), whole: async (bytes) => ({ bytes, sha256: await sha256(bytes) }) },
     model: 'ViT-B/32',
     patience: 1,
     onProgress: (done) => progress.push(done),
