@@ -31,6 +31,7 @@ export function mount(app: App, into: HTMLElement): void {
 function Page() {
   useUndoKey();
   usePaste();
+  const later = useLater();
   return (
     <>
       <a class="skip" href="#classes">
@@ -43,8 +44,8 @@ function Page() {
           <Learn />
           <Try />
         </div>
-        <Insight />
-        <Keep />
+        {later && <Insight />}
+        {later && <Keep />}
       </main>
       <footer class="footer">
         <Icon name="lock" />
@@ -55,6 +56,16 @@ function Page() {
       <PageDrop />
     </>
   );
+}
+
+/** What lies further down is drawn after what is seen first, in a task of its own. */
+function useLater(): boolean {
+  const [later, setLater] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLater(true));
+    return () => clearTimeout(timer);
+  }, []);
+  return later;
 }
 
 /** On a phone the steps lie far from each other. */
