@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import { CATALOGUE, DEMO, type Listed, remoteFiles } from './catalogue.ts';
 import type { Container } from './container.ts';
 import { type Notices, sentence } from './notices.ts';
-import type { Device, Model, ModelState, Settings } from './state.ts';
+import type { Model, ModelState, Settings } from './state.ts';
 
 /** What is remembered of a model whose files are stored. */
 interface Stored {
@@ -213,7 +213,7 @@ export class Models {
   #show(info: Loaded): void {
     const { preprocess: _, reason, ...shown } = info;
     this.#former = info.name;
-    this.#settle({ status: 'ready', name: info.name, info: { ...shown, device: shown.device as Device }, reason });
+    this.#settle({ status: 'ready', name: info.name, info: shown, reason });
   }
 
   #settle(model: ModelState): void {

@@ -3,7 +3,10 @@
  * nothing of their own but what is open and what is being typed.
  */
 
-import type { RungResult as CoreResult } from '../engine/protocol.ts';
+import type { ModelInfo as LoadedModel } from '../engine/engine.ts';
+import type { Device, RungResult as CoreResult } from '../engine/protocol.ts';
+
+export type { Device };
 
 export type Id = string;
 
@@ -82,19 +85,8 @@ export interface ModelState {
   readonly reason?: string;
 }
 
-export interface ModelInfo {
-  readonly name: string;
-  readonly sha256: string;
-  readonly parameters: number;
-  readonly imageSize: number;
-  readonly embedding: number;
-  readonly device: Device;
-  /** "SwiftShader", "Apple M3", "1 thread, SIMD"… */
-  readonly deviceName: string;
-  readonly imagesPerSecond: number;
-}
-
-export type Device = 'cpu' | 'webgpu';
+/** What views show of the model in use. */
+export type ModelInfo = Omit<LoadedModel, 'preprocess' | 'reason'>;
 
 export type Method = 'zero-shot' | 'tip' | 'meta' | 'lora+bitfit';
 

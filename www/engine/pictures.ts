@@ -27,14 +27,14 @@ export class Pictures {
   async digest(bytes: Uint8Array<ArrayBuffer>): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly sha256: string }> {
     this.#busy++;
     try {
-      return await (await this.worker()).call('digest', [bytes], [bytes.buffer]);
+      return await (await this.#alive()).call('digest', [bytes], [bytes.buffer]);
     } finally {
       this.#busy--;
     }
   }
 
-  /** The Worker, for what else needs the core but no model. */
-  worker(): Promise<Handle> {
+  /** The Worker, or another in its place. */
+  #alive(): Promise<Handle> {
     if (!this.#worker) {
       const worker = started('cpu').then(({ handle }) => handle);
       this.#worker = worker;
@@ -56,7 +56,7 @@ export class Pictures {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await work(await this.worker());
+          return await work(await this.#alive());
         } catch (error) {
           if (LowshotError.from(error).kind !== 'died') throw error;
           // A photo that takes a fresh Worker down with it would take the next one down too.
