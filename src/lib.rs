@@ -27,6 +27,8 @@ pub mod weights;
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(feature = "native")]
+pub mod diffusion;
+#[cfg(feature = "native")]
 pub mod experiment;
 #[cfg(feature = "native")]
 pub mod serve;
