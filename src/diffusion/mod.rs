@@ -4,3 +4,4 @@
 //! convolution is a matrix product of gathered places, and a feature map is a list of tokens without being turned round.
 
 pub mod kernels;
+pub mod schedule;
