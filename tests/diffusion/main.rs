@@ -3,4 +3,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod reference;
+mod schedules;
 mod small_pipeline;

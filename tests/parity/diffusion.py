@@ -8,6 +8,9 @@ import json
 import sys
 from pathlib import Path
 
+from safetensors.torch import save_file
+
+import diffusion_schedules
 import seeded
 import small_pipeline
 
@@ -35,7 +38,14 @@ def small() -> None:
     write("small-pipeline", reference)
 
 
-REFERENCES = {"small-pipeline": small}
+def schedules() -> None:
+    """Every step of every scheduler. A config's infinity is written as diffusers writes it, which is not JSON, and so is text here."""
+    described, tensors = diffusion_schedules.reference()
+    write("schedules", {str(number): {**case, "config": json.dumps(case["config"])} for number, case in enumerate(described)})
+    save_file(tensors, OUT / "schedules.safetensors")
+
+
+REFERENCES = {"small-pipeline": small, "schedules": schedules}
 
 
 def main() -> None:

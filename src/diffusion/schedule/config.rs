@@ -131,8 +131,12 @@ impl SchedulerConfig {
             let known: Vec<_> = SchedulerKind::ALL.iter().map(|kind| kind.class()).collect();
             wrong(format!("the scheduler {} is not known; known are {}", class.name, known.join(", ")))
         })?;
-        let values = serde_json::from_slice(&bytes).map_err(not_a_config)?;
-        Ok(Self { kind, label: label.into(), values })
+        let values: Values = serde_json::from_slice(&bytes).map_err(not_a_config)?;
+        let config = Self { kind, label: label.into(), values };
+        match config.trained() {
+            2..=1_000_000 => Ok(config),
+            count => Err(config.wrong(format!("num_train_timesteps is {count}; it must be between 2 and 1,000,000"))),
+        }
     }
 
     /// The config as Stable Diffusion's pipelines correct it: latents are not clipped to [-1, 1], and the timesteps of leading spacing are
