@@ -34,6 +34,15 @@ impl Checkpoint {
         Self::clip(label, vec![TensorFile::open(label, blob)?])
     }
 
+    /// The weights of a diffusers pipeline's component that are one file.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn from_file(file: TensorFile) -> Result<Self> {
+        let label = file.label().to_owned();
+        Self::component(&label, vec![file])
+    }
+
     /// Opens the weights of a diffusers pipeline's component: `{stem}.safetensors`, its shards by index, or those of a `variant`
     /// (`{stem}.fp16.safetensors`). Without a variant asked for it is the plain one, or else the one in half precision.
     ///

@@ -1,74 +1,71 @@
-//! The variational autoencoder between pixels and the latents that are diffused (diffusers' `AutoencoderKL`; Kingma and Welling,
-//! 2014; Esser et al., 2021).
+//! Between pixels and the latents that are diffused: Stable Diffusion's own autoencoder, or the tiny one that stands in for it.
 
 pub mod coder;
 pub mod config;
 pub mod tiles;
+pub mod tiny;
+pub mod tiny_config;
+pub mod variational;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
-use super::kernels::DiffusionBackend;
-use crate::clip::Parameters;
-use coder::{Decoder, Encoder};
+use super::{kernels::DiffusionBackend, noise::NoiseSource};
+use crate::Result;
 pub use config::{AutoencoderConfig, Scaling};
-use tiles::Tiles;
+pub use tiny::TinyAutoencoder;
+pub use tiny_config::TinyConfig;
+pub use variational::{Posterior, VariationalAutoencoder};
 
-/// Logarithms of variances are kept within these.
-const LOG_VARIANCE: (f32, f32) = (-30.0, 20.0);
-
-/// The autoencoder.
+/// An autoencoder whose latents have the UNet's scale.
 #[derive(Clone, Debug)]
-pub struct Autoencoder<B: DiffusionBackend> {
-    encoder: Encoder<B>,
-    decoder: Decoder<B>,
-    /// Its shape.
-    pub config: AutoencoderConfig,
-    dtype: DType,
-}
-
-/// What the encoder says of a picture's latent: independent normal distributions.
-#[derive(Clone, Debug)]
-pub struct Posterior<B: DiffusionBackend> {
-    /// Means, `[batch, height, width, latent]`.
-    pub mean: Tensor<B, 4>,
-    /// Logarithms of variances, of the same shape.
-    pub log_variance: Tensor<B, 4>,
-}
-
-impl<B: DiffusionBackend> Posterior<B> {
-    /// A sample: the mean with `noise`, of its shape and of unit variance, in its proportion.
-    pub fn sample(self, noise: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.mean + self.log_variance.mul_scalar(0.5).exp() * noise
-    }
+pub enum Autoencoder<B: DiffusionBackend> {
+    /// `AutoencoderKL`.
+    Variational(VariationalAutoencoder<B>),
+    /// `AutoencoderTiny` (TAESD).
+    Tiny(TinyAutoencoder<B>),
 }
 
 impl<B: DiffusionBackend> Autoencoder<B> {
-    /// Reads the network by diffusers' names; its tensors are of `dtype`.
-    pub fn load(parameters: &mut impl Parameters<B>, config: &AutoencoderConfig, dtype: DType) -> Self {
-        let (encoder, decoder) = (Encoder::load(parameters, config), Decoder::load(parameters, config));
-        Self { encoder, decoder, config: config.clone(), dtype }
+    /// Channels of the latent.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::Variational(autoencoder) => autoencoder.config.latent,
+            Self::Tiny(autoencoder) => autoencoder.config.latent,
+        }
     }
 
-    /// Pixels from −1 to 1, `[batch, height, width, 3]` with sides that are multiples of the reduction → the distribution of their
-    /// latent, not yet scaled. With `tiled`, pictures larger than [`AutoencoderConfig::tile`] are encoded in parts.
-    pub fn encode(&self, pixels: Tensor<B, 4>, tiled: bool) -> Posterior<B> {
-        let given = pixels.dtype();
-        let encode = |pixels: Tensor<B, 4>| self.encoder.forward(pixels.cast(self.dtype)).cast(given);
-        let [_, height, width, _] = pixels.dims();
-        let tiles = Tiles::encoding(&self.config);
-        let moments = if tiled && tiles.are_needed(height, width) { tiles.run(pixels, encode) } else { encode(pixels) };
-        let (mean, log_variance) = (0, self.config.latent);
-        let half = |first: usize| moments.clone().narrow(3, first, self.config.latent);
-        Posterior { mean: half(mean), log_variance: half(log_variance).clamp(LOG_VARIANCE.0, LOG_VARIANCE.1) }
+    /// How many pixels a place of the latent stands for, in each direction.
+    pub fn reduction(&self) -> usize {
+        match self {
+            Self::Variational(autoencoder) => autoencoder.config.reduction(),
+            Self::Tiny(autoencoder) => autoencoder.config.reduction(),
+        }
     }
 
-    /// A latent that is not scaled, `[batch, height, width, latent]` → pixels from −1 to 1 (and a little beyond),
-    /// `[batch, height · reduction, width · reduction, 3]`. With `tiled`, large ones are decoded in parts.
+    /// Pixels from −1 to 1 of one picture, `[1, height, width, 3]` → its latent in the UNet's scale. The variational one draws it from
+    /// its distribution, with `noise`; the tiny one has but one latent for a picture. `tiled` is for large pictures, see
+    /// [`VariationalAutoencoder::encode`]; the tiny one needs no tiles.
+    ///
+    /// # Errors
+    /// The noise is given, and does not fit.
+    pub fn encode(&self, pixels: Tensor<B, 4>, tiled: bool, noise: &mut NoiseSource<'_>) -> Result<Tensor<B, 4>> {
+        let (latent, scaling) = match self {
+            Self::Variational(autoencoder) => {
+                let posterior = autoencoder.encode(pixels, tiled);
+                let noise = noise.next(posterior.mean.dims(), &posterior.mean.device())?;
+                (posterior.sample(noise), autoencoder.config.scaling)
+            }
+            Self::Tiny(autoencoder) => (autoencoder.encode(pixels), autoencoder.config.scaling),
+        };
+        Ok(latent.sub_scalar(scaling.shift).mul_scalar(scaling.scale))
+    }
+
+    /// A latent in the UNet's scale, `[1, height, width, channels]` → pixels from −1 to 1 (and a little beyond).
     pub fn decode(&self, latent: Tensor<B, 4>, tiled: bool) -> Tensor<B, 4> {
-        let given = latent.dtype();
-        let decode = |latent: Tensor<B, 4>| self.decoder.forward(latent.cast(self.dtype)).cast(given);
-        let [_, height, width, _] = latent.dims();
-        let tiles = Tiles::decoding(&self.config);
-        if tiled && tiles.are_needed(height, width) { tiles.run(latent, decode) } else { decode(latent) }
+        let unscaled = |scaling: Scaling| latent.div_scalar(scaling.scale).add_scalar(scaling.shift);
+        match self {
+            Self::Variational(autoencoder) => autoencoder.decode(unscaled(autoencoder.config.scaling), tiled),
+            Self::Tiny(autoencoder) => autoencoder.decode(unscaled(autoencoder.config.scaling)),
+        }
     }
 }
