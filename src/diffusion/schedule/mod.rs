@@ -237,6 +237,11 @@ impl<B: Backend> Sampler<B> {
         self.solver.add_noise(self.start.noise.min(self.timesteps.len() - 1), clean, noise)
     }
 
+    /// How many steps are left.
+    pub fn remaining(&self) -> usize {
+        self.timesteps.len() - self.at
+    }
+
     /// The timestep of the next step; `None` after the last.
     pub fn timestep(&self) -> Option<f64> {
         self.timesteps.get(self.at).copied()
