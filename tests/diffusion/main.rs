@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod networks;
+mod pictures;
 mod reference;
 mod schedules;
 mod small_pipeline;

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
+use lowshot::clip::Parameters;
 use safetensors::SafeTensors;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::support::seeded;
 
@@ -41,6 +43,69 @@ impl Tensors {
 pub fn values<const D: usize>(name: &str, shape: [usize; D]) -> Tensor<Flex, D> {
     let numbers: Vec<f32> = seeded::uniform(name, shape.iter().product()).map(|u| u * 3f64.sqrt() as f32).collect();
     Tensor::from_data(TensorData::new(numbers, shape), &Default::default())
+}
+
+/// A source of seeded weights that remembers what it was asked for.
+#[derive(Default)]
+pub struct Seeded(Vec<String>);
+
+impl Seeded {
+    /// How many tensors were asked for, and the SHA-256 of their names and shapes, a line each, sorted.
+    pub fn inventory(mut self) -> (usize, String) {
+        self.0.sort();
+        (self.0.len(), format!("{:x}", Sha256::digest(self.0.concat())))
+    }
+}
+
+impl Parameters<Flex> for Seeded {
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Tensor<Flex, D> {
+        self.0.push(format!("{name} {shape:?}\n"));
+        Tensor::from_data(TensorData::new(seeded::tensor(name, &shape), shape), &Default::default())
+    }
+
+    fn scalar(&mut self, name: &str) -> f32 {
+        panic!("these networks have no scalars, and none called {name}")
+    }
+}
+
+/// What Python's `sampled` keeps: every so-many-th number of what has more than 1500.
+pub fn sampled(numbers: &[f32]) -> Vec<f32> {
+    let step = numbers.len().div_ceil(1500);
+    numbers.iter().step_by(step + 1 - step % 2).copied().collect()
+}
+
+/// A tensor's numbers, of which `sampled` would keep these.
+pub fn kept<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+    sampled(&tensor.to_data().to_vec::<f32>().expect("f32"))
+}
+
+/// The errors of a test, of which it prints the largest.
+pub struct Errors(Vec<(String, f64)>);
+
+impl Errors {
+    /// Compared with diffusers' numbers, to 1e-3 relative.
+    pub const TOLERANCE: f64 = 1e-3;
+
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Holds what was computed against what is expected under that name.
+    pub fn check(&mut self, tensors: &Tensors, name: &str, actual: &[f32]) {
+        let (_, expected) = tensors.get(name).unwrap_or_else(|| panic!("{name} is in the file"));
+        let error = off(actual, &expected);
+        println!("{name}: {error:.1e}");
+        self.0.push((name.to_owned(), error));
+    }
+
+    /// Fails with all that is too far off.
+    pub fn finish(self, count: usize) {
+        assert_eq!(self.0.len(), count);
+        let wrong: Vec<_> = self.0.iter().filter(|(_, error)| !(*error <= Self::TOLERANCE)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let worst = self.0.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("some were compared");
+        println!("largest relative error of {count}: {:.1e} ({})", worst.1, worst.0);
+    }
 }
 
 /// The largest difference over the expected values' root mean square.

@@ -239,9 +239,14 @@ impl SchedulerConfig {
     }
 
     /// The bound that the predicted sample is clipped to, where it is.
-    pub(super) fn clip(&self, kind: SchedulerKind) -> Option<f64> {
+    pub(super) fn clip(&self, kind: SchedulerKind) -> Result<Option<f64>> {
         let clip = self.values.clip_sample.unwrap_or(kind == SchedulerKind::Ddim);
-        clip.then(|| self.values.clip_sample_range.unwrap_or(1.0))
+        let bound = || self.positive("clip_sample_range", self.values.clip_sample_range.unwrap_or(1.0));
+        clip.then(bound).transpose()
+    }
+
+    pub(super) fn positive(&self, entry: &str, value: f64) -> Result<f64> {
+        if value > 0.0 { Ok(value) } else { Err(self.wrong(format!("{entry} is {value}; it must be above 0"))) }
     }
 
     pub(super) fn rescale_betas_zero_snr(&self, kind: SchedulerKind) -> bool {
