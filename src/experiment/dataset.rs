@@ -256,8 +256,11 @@ fn listing(top: &Path) -> Result<Vec<String>> {
             if name.starts_with('.') {
                 continue;
             }
-            // A link that leads nowhere is listed as a file, and missed when it is used.
-            let is_folder = fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            // Only a link is looked at itself, which counts where there are a million files; one that leads nowhere is listed as
+            // a file, and missed when it is used.
+            let kind = entry.file_type().map_err(unreadable)?;
+            let is_link_to_folder = || fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            let is_folder = kind.is_dir() || kind.is_symlink() && is_link_to_folder();
             let path = format!("{prefix}{name}{}", if is_folder { "/" } else { "" });
             if is_folder {
                 ahead.push((entry.path(), path.clone()));

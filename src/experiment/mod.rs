@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod execute;
 pub mod features;
 pub mod journal;
+pub mod memory;
 pub mod pictures;
 pub mod plan;
 pub mod report;

@@ -9,6 +9,7 @@ use super::{
     dataset::Dataset,
     features::{FeatureCache, Folder},
     journal::{EVENTS, Journal},
+    memory,
     plan::Plan,
     result::{Generalisation, RunResult, Seconds, predictions_csv},
     towers,
@@ -84,6 +85,10 @@ pub fn run<'a, B: ClipBackend>(
     let shots = if whole { Cow::Borrowed(list) } else { Cow::Owned(list.restrict(classes, base)?) };
     let start = Instant::now();
     let (support, val) = looked_at(plan, &shots, &split.classes);
+    let width = backbone.config.embedding;
+    if let Some(note) = memory::check(&plan.recipe, &support, val, split.classes.len(), width)? {
+        observer.observe(&Event::note(note));
+    }
     let few_shot = bench.few_shot(&split.classes, &support, val, observer)?;
     let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
 

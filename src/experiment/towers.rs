@@ -102,6 +102,10 @@ pub fn train<B: ClipBackend>(
         most => augmented::preserving(material.root, material.train, most)?,
     };
     let items: Vec<&Item> = material.train.iter().chain(&preserving).collect();
+    if items.is_empty() {
+        let why = "no images to learn from: give at least one, or use zero-shot".into();
+        return Err(Error::Data { place: "shots".into(), why });
+    }
     let breaking = match config.breaking {
         Some(breaking) => augmented::breaking(material.root, material.train, breaking.pair)?,
         None => Vec::new(),
@@ -125,7 +129,8 @@ pub fn train<B: ClipBackend>(
     // Another seed, so that the pairs do not follow the batch where both have the same number of pictures.
     let pairs = Draws::new(config.draw, breaking.len().max(1), views.max(1), !seed);
     let (items, breaking, pictures) = (&items, &breaking, &pictures);
-    let drawn = (training.done()..config.steps).zip(draws.batches(training.done()).zip(pairs.batches(training.done())));
+    let done = training.done();
+    let drawn = (done..config.steps).zip(draws.batches(done).zip(pairs.batches(done)));
     let jobs = drawn.flat_map(move |(step, (batch, pairs))| {
         let batch = batch.into_iter().map(|index| (items[index].path.as_str(), items[index].label));
         let pairs = if breaking.is_empty() { Vec::new() } else { pairs };

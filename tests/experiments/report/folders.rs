@@ -110,6 +110,7 @@ impl Made {
             logit_scale: LogitScale::Fixed(100.0),
             base_to_novel: false,
             start: None,
+            epochs: None,
             recipe: self.recipe.clone().unwrap_or_else(|| Recipe::from(self.method)),
         }
     }
