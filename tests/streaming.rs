@@ -26,7 +26,7 @@ const CLASSES: [&str; 4] = ["blue", "green", "grey", "red"];
 
 /// Half of the pictures are learnt from, more than the few that are kept decoded.
 const SMALL: usize = 8_400;
-const LARGE: usize = 2 * SMALL;
+const LARGE: usize = 4 * SMALL;
 
 /// The process's peak resident memory in bytes, where the system tells it.
 fn peak() -> Option<usize> {
