@@ -1,6 +1,11 @@
 //! One run: learn from the shots, test once, write the folder.
 
-use std::{borrow::Cow, cell::RefCell, path::Path, time::Instant};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -29,6 +34,9 @@ use crate::{
 /// Images of each class in Meta-Adapter's support where all are learnt from through the towers: the most that it was made for,
 /// and every step looks at all of them.
 const SUPPORT: usize = 16;
+
+/// Waiting for pictures is mentioned when it took longer, and more than half of the time.
+const WORTH_SAYING: Duration = Duration::from_secs(10);
 
 /// What a run works on.
 pub struct Materials<'a, B: ClipBackend> {
@@ -116,6 +124,13 @@ pub fn run<'a, B: ClipBackend>(
             let keep = towers::Keep { folder: out, run, go_on: &mut go_on, beside: &mut beside };
             let (waited, learnt) = towers::train(config, plan.seed, &material, Some(keep), observer)?;
             seconds.waiting = Some(journal.borrow().spent().waiting + waited.as_secs_f64());
+            if waited > WORTH_SAYING && waited > start.elapsed() / 2 {
+                let (waited, whole) = (waited.as_secs_f64(), start.elapsed().as_secs_f64());
+                let advice = "smaller copies of them, or more threads (RAYON_NUM_THREADS), would make it faster";
+                observer.observe(&Event::note(format!(
+                    "{waited:.0} of {whole:.0} s were spent waiting for pictures: {advice}"
+                )));
+            }
             learnt
         }
         recipe => Learnt::on_features(bench.fit(recipe, &few_shot, plan.seed, observer)?),
