@@ -64,12 +64,13 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] that names the first missing file and says how many are missing.
-    pub fn check_files(&self, items: &[Item]) -> Result<()> {
-        let paths: HashSet<PathBuf> = items.iter().map(|item| self.path(item)).collect();
-        let mut missing: Vec<&PathBuf> = paths.iter().filter(|path| !path.is_file()).collect();
+    pub fn check_files<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> Result<()> {
+        let mut seen = HashSet::new();
+        let different = items.into_iter().filter(|item| seen.insert(item.path.as_str()));
+        let mut missing: Vec<PathBuf> = different.map(|item| self.path(item)).filter(|path| !path.is_file()).collect();
         missing.sort();
         let Some(first) = missing.first() else { return Ok(()) };
-        let (count, all, name) = (missing.len(), paths.len(), &self.name);
+        let (count, all, name) = (missing.len(), seen.len(), &self.name);
         let why =
             format!("not found, as {count} of the {all} images needed: unpack all of {name}, or correct the root");
         Err(wrong(first.display().to_string(), why))
@@ -255,8 +256,11 @@ fn listing(top: &Path) -> Result<Vec<String>> {
             if name.starts_with('.') {
                 continue;
             }
-            // A link that leads nowhere is listed as a file, and missed when it is used.
-            let is_folder = fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            // Only a link is looked at itself, which counts where there are a million files; one that leads nowhere is listed as
+            // a file, and missed when it is used.
+            let kind = entry.file_type().map_err(unreadable)?;
+            let is_link_to_folder = || fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            let is_folder = kind.is_dir() || kind.is_symlink() && is_link_to_folder();
             let path = format!("{prefix}{name}{}", if is_folder { "/" } else { "" });
             if is_folder {
                 ahead.push((entry.path(), path.clone()));

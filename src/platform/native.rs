@@ -202,6 +202,13 @@ pub fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|source| Error::Io { action: "cannot make folder", path: path.into(), source })
 }
 
+/// Bytes of memory that are free, where the system tells it.
+pub fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Where computed features are kept: `LOWSHOT_CACHE`, or the user's cache folder.
 ///
 /// # Errors
