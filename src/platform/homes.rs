@@ -198,7 +198,7 @@ fn unpack(archive: &Path, images: &str, count: usize, target: &Path) -> Result<(
     let mut unpacked = 0;
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(damaged)?;
-        let Some(name) = entry.enclosed_name().filter(|_| entry.is_file()) else { continue };
+        let Some(name) = entry.enclosed_name().filter(|_| entry.is_file()).map(Path::to_path_buf) else { continue };
         if !name.starts_with(images) {
             continue;
         }
