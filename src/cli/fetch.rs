@@ -255,9 +255,10 @@ fn list(as_json: bool) -> Result<()> {
         .chain(pipelines.map(|one| ("pipeline", one)))
         .chain(data.map(|one| ("data", one)));
     if as_json {
-        let all: Vec<Value> =
-            all.map(|(kind, (name, repository, about))| json!({"name": name, "kind": kind, "repository": repository, "about": about})).collect();
-        return table::json(&all);
+        let described = all.map(|(kind, (name, repository, about))| {
+            json!({"name": name, "kind": kind, "repository": repository, "about": about})
+        });
+        return table::json(&described.collect::<Vec<Value>>());
     }
     let rows: Vec<Vec<String>> = all
         .map(|(kind, (name, repository, about))| [name, kind, repository, about].map(str::to_owned).into())

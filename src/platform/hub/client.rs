@@ -3,7 +3,7 @@
 use std::{fmt, io::Read, thread, time::Duration};
 
 use ureq::{
-    Agent, Body,
+    Agent, Body, Proxy,
     config::RedirectAuthHeaders,
     http::{HeaderMap, Response, Uri, header},
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
@@ -82,6 +82,8 @@ impl Client {
             .redirect_auth_headers(RedirectAuthHeaders::Never)
             .timeout_connect(Some(environment.answer_timeout))
             .timeout_per_read(Some(environment.stall_timeout))
+            // A hub on this machine is behind no proxy, and NO_PROXY seldom says so.
+            .proxy(Proxy::try_from_env().filter(|_| !is_here(&environment.endpoint)))
             .user_agent(concat!("lowshot/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build()
@@ -199,6 +201,11 @@ fn origin(url: &str) -> Option<(String, String, Option<u16>)> {
     Some((uri.scheme_str()?.to_owned(), uri.host()?.to_lowercase(), uri.port_u16()))
 }
 
+/// Whether an address is one of this machine's own.
+fn is_here(url: &str) -> bool {
+    origin(url).is_some_and(|(_, host, _)| matches!(&*host, "localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// Where a redirect leads; never from an encrypted connection to an open one.
 fn target(url: &str, headers: &HeaderMap) -> Result<String, Trouble> {
     let nonsense = || Error::Failed(format!("{} redirects to nowhere; try again later", place(url)));
@@ -311,5 +318,7 @@ mod tests {
         for other in ["http://a.b/c", "https://a.b:8443/c", "https://b/c", "https://a.b.evil.org/c"] {
             assert_ne!(origin("https://a.b/c"), origin(other));
         }
+        assert!(is_here("http://localhost:80/a") && is_here("http://127.0.0.1") && is_here("http://[::1]:8/"));
+        assert!(!is_here("http://localhost.evil.org"));
     }
 }
