@@ -9,6 +9,7 @@ mod device;
 mod doctor;
 mod embed;
 mod eval;
+mod fetch;
 mod models;
 mod picture;
 mod progress;
@@ -45,6 +46,7 @@ enum Command {
     Report(report::Report),
     Sweep(sweep::Sweep),
     Serve(serve::Serve),
+    Fetch(fetch::Fetch),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -66,6 +68,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Command::Report(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Serve(command) => command.run(page),
+        Command::Fetch(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::registry::{KNOWN, Known, SplitSource};
 use crate::data::{Item, Split, aircraft, class_names, folder, quote, table, templates, wrong};
-use crate::{Error, Result};
+use crate::{Error, Result, platform::native};
 
 /// A split together with the folder that its images lie in.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Dataset {
     /// folder, or a folder of class folders.
     ///
     /// `root` is where to look for a known name: the data set's own folder or the one that holds it; without it, the
-    /// current folder and `data` in it. For a split JSON or a table, `root` is what the image paths are relative to;
+    /// current folder, `data` in it, and where `lowshot fetch` puts data sets. For a split JSON or a table, `root` is what the image paths are relative to;
     /// without it, the file's own folder (for a known data set's split file, its image folder beside the file). Only
     /// the split is read here; whether the images are there shows when they are used ([`Dataset::check_files`]).
     ///
@@ -98,6 +98,9 @@ fn open_known(known: &'static Known, name: &str, root: Option<&Path>) -> Result<
         // Without a root the name may itself be the path of a folder here.
         None => vec![PathBuf::from(name), PathBuf::from(known.folder), Path::new("data").join(known.folder)],
     };
+    if root.is_none() {
+        folders.extend(native::data_folder().map(|data| data.join(known.folder)));
+    }
     folders.dedup();
     let file = known.split.file();
     let is_here = |folder: &PathBuf| split_folder(known, folder).join(file).is_file();
