@@ -151,7 +151,9 @@ class LowshotApp implements App {
       const project = this.#projects.projectId;
       const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));
       const photo = async (url: string): Promise<Given> => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) });
-      const photos = await Promise.all(samples.classes.map((one) => Promise.all(one.photos.map(photo))));
+      // One class after the other: asking for all at once keeps the page from drawing meanwhile.
+      const photos: Given[][] = [];
+      for (const one of samples.classes) photos.push(await Promise.all(one.photos.map(photo)));
       // Somebody who has gone on to something else wants no more of it.
       const gone = (): boolean => this.#projects.projectId !== project;
       if (gone()) return;
