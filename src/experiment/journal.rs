@@ -45,7 +45,7 @@ impl<'a> Journal<'a> {
 impl Observer for Journal<'_> {
     fn observe(&mut self, event: &Event) {
         self.observer.observe(event);
-        if matches!(event, Event::Progress { .. }) {
+        if matches!(event, Event::Progress { .. } | Event::Generating { .. }) {
             return;
         }
         if let Event::Step(now) = event {
