@@ -1,0 +1,6 @@
+//! Stable Diffusion computes what diffusers computes: `tests/parity/diffusion.py` writes the expected values.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod small_pipeline;
