@@ -11,6 +11,7 @@ use super::origin::{Kind, Origin, Record};
 use crate::{
     Error, Result,
     data::{Item, quote, templates},
+    diffusion::schedule::SchedulerKind,
 };
 
 /// What is wanted of every training image.
@@ -28,8 +29,8 @@ pub struct Plan {
     pub original_strength: bool,
     /// Weight of the prompt.
     pub guidance: f64,
-    /// The scheduler's name.
-    pub scheduler: String,
+    /// The scheduler.
+    pub scheduler: SchedulerKind,
     /// Side of the square pictures, in pixels.
     pub size: u32,
     /// The prompt, with `{}` for the class.
@@ -72,6 +73,15 @@ impl Plan {
                 return wrong(format!("{why}: give more steps, or a strength of {least:.3} or more"));
             }
         }
+        if self.original_strength && self.scheduler != SchedulerKind::Ddim {
+            let scheduler = self.scheduler;
+            return wrong(format!(
+                "--original-strength is that of the scheduler ddim, not of {scheduler}: leave it out"
+            ));
+        }
+        if self.size == 0 {
+            return wrong("--size 0: give the pictures' side in pixels".into());
+        }
         if !self.guidance.is_finite() || self.guidance < 0.0 {
             return wrong(format!("--guidance {}: give 0 or more", self.guidance));
         }
@@ -99,7 +109,7 @@ impl Plan {
             steps: self.steps,
             original_strength: self.original_strength,
             guidance: self.guidance,
-            scheduler: self.scheduler.clone(),
+            scheduler: self.scheduler.name().to_owned(),
             size: self.size,
             prompt: templates::prompt(&self.prompt, &item.class),
             negative: self.negative.clone(),

@@ -167,7 +167,7 @@ pub fn page(head: &Head<'_>, rows: &[Row<'_>], sources: &dyn ImageSource, made: 
     let lede = format!(
         "{shown}. Strength: {strengths}; {} steps of {}, guidance {}, {} pixels, by <b>{}</b>. Prompt: “{}”.",
         plan.steps,
-        escape(&plan.scheduler),
+        plan.scheduler,
         plan.guidance,
         plan.size,
         escape(&plan.model),

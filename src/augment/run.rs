@@ -5,12 +5,10 @@
 //! lost nothing: the picture itself says what it is ([`super::survey`]).
 
 use std::{
-    ops::ControlFlow,
     path::Path,
     time::{Duration, Instant},
 };
 
-use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -23,7 +21,6 @@ use super::{
 };
 use crate::{
     Error, Result,
-    clip::resample::{Crop, Filter, resize_crop},
     data::decode::decode,
     experiment::{
         Event, Observer,
@@ -63,11 +60,11 @@ pub fn run(
     job: &Job<'_>,
     shelf: &mut Shelf,
     survey: &Survey,
+    claims: &Claims,
     generator: &mut dyn Generator,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
     interrupt::listen();
-    let claims = Claims::open(&shelf.folder)?;
     if !claims.work {
         let why = "does not lock files, so what runs at the same time must be disjoint shards (--shard)";
         observer.observe(&Event::note(format!("{} {why}", shelf.folder.display())));
@@ -76,6 +73,12 @@ pub fn run(
     let made = job.plan.kinds.iter().map(|&(kind, _)| (kind, 0)).collect();
     let mut making = Making { job, shelf, generator, observer, pace, made, sweeps: claims.work };
     let mut open: Vec<usize> = (0..job.images.len()).filter(|&index| survey.steps[index] > 0).collect();
+    // Before hours of work, not at the first that cannot be read.
+    let readable = |&index: &usize| {
+        let path = job.root.join(&job.images[index].item.path);
+        decode(&native::read(&path)?, &path.display().to_string()).map(drop)
+    };
+    open.par_iter().try_for_each(readable)?;
     loop {
         let before = open.len();
         let mut left = Vec::new();
@@ -154,7 +157,7 @@ impl Making<'_, '_> {
 
     fn make_batch(&mut self, (kind, strength): (Kind, f64), batch: &[Record]) -> Result<()> {
         if interrupt::asked() {
-            return Err(self.interrupted());
+            return Err(self.pace.interrupted());
         }
         self.pace.begin(batch.len() * self.job.plan.taken(strength));
         let folder = if kind == Kind::LabelBreakingView { self.shelf.folder.as_path() } else { self.job.root };
@@ -163,11 +166,9 @@ impl Making<'_, '_> {
         let mut step = || {
             pace.step(batch.len());
             observer.observe(&pace.event());
-            if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if interrupt::asked() { Err(pace.interrupted()) } else { Ok(()) }
         };
-        let Some(pictures) = self.generator.generate(&requests, strength, &mut step)? else {
-            return Err(self.interrupted());
-        };
+        let pictures = self.generator.generate(&requests, self.job.plan, strength, &mut step)?;
         let file = |(picture, record)| picture::encode(picture, record);
         let files = pictures.par_iter().zip(batch).map(file).collect::<Result<Vec<_>>>()?;
         let mut entries = Vec::new();
@@ -183,12 +184,6 @@ impl Making<'_, '_> {
         }
         Ok(())
     }
-
-    fn interrupted(&self) -> Error {
-        let (done, total) = (self.pace.done, self.pace.total);
-        let advice = "the same command goes on from there";
-        Error::Interrupted(format!("interrupted after {done} of {total} pictures: {advice}"))
-    }
 }
 
 /// What the generator is asked for, for a picture whose source lies in `folder`.
@@ -196,14 +191,7 @@ fn request(folder: &Path, record: &Record) -> Result<Request> {
     let origin = &record.origin;
     let path = folder.join(&origin.source);
     let source = decode(&native::read(&path)?, &path.display().to_string())?;
-    Ok(Request { source: square(&source, origin.size)?, prompt: origin.prompt.clone(), seed: origin.seed })
-}
-
-/// A picture stretched or shrunk to a square, as Stable Diffusion 1 and 2 were trained with.
-fn square(picture: &RgbImage, size: u32) -> Result<RgbImage> {
-    let whole = Crop { left: 0, top: 0, width: size, height: size };
-    let bytes = resize_crop(picture, (size.into(), size.into()), whole, Filter::Bicubic);
-    RgbImage::from_raw(size, size, bytes).ok_or_else(|| Error::Failed(format!("no picture of {size} pixels a side")))
+    Ok(Request { source, prompt: origin.prompt.clone(), seed: origin.seed })
 }
 
 /// How far it is, and how long the rest will take by what was really made so far. What was there before does not count.
@@ -239,6 +227,12 @@ impl Pace {
         self.done += pictures;
         self.steps += self.batch;
         (self.batch, self.steps_of_batch) = (0, 0);
+    }
+
+    fn interrupted(&self) -> Error {
+        let (done, total) = (self.done, self.total);
+        let advice = "the same command goes on from there";
+        Error::Interrupted(format!("interrupted after {done} of {total} pictures: {advice}"))
     }
 
     fn event(&self) -> Event {

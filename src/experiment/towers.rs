@@ -88,8 +88,14 @@ pub fn train<B: ClipBackend>(
         start_from(path, backbone, &mut training)?;
     }
     let mut items = material.train.to_vec();
+    let shots = items.len();
     if config.preserving > 0 {
-        items.extend(augmented::preserving(material.root, material.train, config.preserving)?);
+        let dropped = augmented::dropped(material.root)?;
+        if !dropped.is_empty() {
+            let count = dropped.len();
+            observer.observe(&Event::note(format!("{count} label-preserving images that were dropped are not used")));
+        }
+        items.extend(augmented::preserving(material.root, material.train, config.preserving, &dropped)?);
     }
     let breaking = match config.breaking {
         Some(breaking) => augmented::breaking(material.root, material.train, breaking.pair)?,
@@ -111,10 +117,16 @@ pub fn train<B: ClipBackend>(
     let draws = Draws::new(config.draw, items.len(), config.batch, seed);
     // Another seed, so that the pairs do not follow the batch where both have the same number of pictures.
     let pairs = Draws::new(config.draw, breaking.len().max(1), config.batch.min(breaking.len().max(1)), !seed);
+    let weight = config.preserving_weight as f32;
+    let weighted = weight != 1.0 && items.len() > shots;
     let prepare = |step: usize| {
         let batch = draws.batch(step);
         let names: Vec<&str> = batch.iter().map(|&index| items[index].path.as_str()).collect();
         let labels: Vec<usize> = batch.iter().map(|&index| items[index].label).collect();
+        let weights: Vec<f32> = match weighted {
+            true => batch.iter().map(|&index| if index < shots { 1.0 } else { weight }).collect(),
+            false => Vec::new(),
+        };
         let mut views = Vec::new();
         if !breaking.is_empty() {
             let drawn = pairs.batch(step);
@@ -122,7 +134,7 @@ pub fn train<B: ClipBackend>(
                 [0, 1].map(|view| drawn.iter().map(|&index| breaking[index][view].as_str()).collect());
             views.extend([pictures.batch(&first, step, 1)?, pictures.batch(&second, step, 2)?]);
         }
-        Ok::<_, Error>((pictures.batch(&names, step, 0)?, labels, views))
+        Ok::<_, Error>((pictures.batch(&names, step, 0)?, labels, weights, views))
     };
     let prepare = &prepare;
     let result = thread::scope(|scope| {
@@ -139,12 +151,12 @@ pub fn train<B: ClipBackend>(
         });
         let mut next = Instant::now() + LEAST_PAUSE;
         for batch in receiver {
-            let (names, labels, views) = batch?;
+            let (names, labels, weights, views) = batch?;
             let breaking = match views.as_slice() {
                 [first, second] => Some([backbone.pixels(first), backbone.pixels(second)]),
                 _ => None,
             };
-            let batch = Batch { pixels: backbone.pixels(&names), labels, breaking };
+            let batch = Batch { pixels: backbone.pixels(&names), labels, weights, breaking };
             let step = pollster::block_on(training.step(batch))?;
             observer.observe(&Event::Step(step));
             let stop = interrupt::asked();
