@@ -90,6 +90,7 @@ impl Manifest {
             return Ok(());
         }
         let _alone = self.alone()?;
+        native::sweep(&self.folder);
         let bytes = native::read(&path)?;
         let Entries { by_picture, damaged } = Entries::from_bytes(&bytes);
         let tidy: String = by_picture.values().map(Entry::line).collect();
@@ -110,8 +111,11 @@ impl Manifest {
         self.folder.join(DAMAGED)
     }
 
-    /// While the file is open no other process writes the manifest.
-    fn alone(&self) -> Result<File> {
+    /// While the file is open no other process writes the manifest, or sweeps its folder.
+    ///
+    /// # Errors
+    /// The lock's file cannot be written.
+    pub fn alone(&self) -> Result<File> {
         let path = self.folder.join(LOCK);
         let file = File::options().create(true).append(true).open(&path);
         let file = file.map_err(|source| Error::write(&path, source))?;

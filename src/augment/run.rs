@@ -236,10 +236,45 @@ impl Pace {
     }
 
     fn event(&self) -> Event {
-        let steps = self.steps + self.steps_of_batch;
-        let left = self.steps_left + self.batch - self.steps_of_batch;
         let spent = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        let seconds_left = (steps > 0).then(|| spent.as_secs_f64() * left as f64 / steps as f64);
-        Event::Generating { done: self.done, total: self.total.max(self.done), seconds_left }
+        Event::Generating {
+            done: self.done,
+            total: self.total.max(self.done),
+            seconds_left: self.seconds_left(spent.as_secs_f64()),
+        }
+    }
+
+    /// How long the rest will take, when what was done took `spent` seconds.
+    fn seconds_left(&self, spent: f64) -> Option<f64> {
+        let done = self.steps + self.steps_of_batch;
+        let left = self.steps_left + self.batch - self.steps_of_batch;
+        (done > 0).then(|| spent * left as f64 / done as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_estimated_by_the_steps_that_were_done() {
+        // Two pictures of 15 steps and two of 30 are missing, whatever was there before.
+        let mut pace = Pace { steps_left: 90, total: 4, ..Pace::default() };
+        assert_eq!(pace.seconds_left(0.0), None);
+        pace.begin(30);
+        for _ in 0..15 {
+            pace.step(2);
+        }
+        // As many as the strength says, although a scheduler took one more.
+        pace.step(2);
+        assert_eq!(pace.seconds_left(10.0), Some(20.0));
+        pace.end(2);
+        assert_eq!(pace.seconds_left(12.0), Some(24.0));
+        pace.begin(60);
+        pace.step(2);
+        assert_eq!(pace.seconds_left(16.0), Some(29.0));
+        (0..29).for_each(|_| pace.step(2));
+        pace.end(2);
+        assert_eq!((pace.done, pace.seconds_left(30.0)), (4, Some(0.0)));
     }
 }

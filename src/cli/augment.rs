@@ -1,25 +1,23 @@
 //! `lowshot augment`: label-preserving and label-breaking pictures of a data set's training images, by Stable Diffusion.
 
+mod outcome;
+
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use serde_json::json;
-
+use self::outcome::Outcome;
 use super::{
     device::{Device, Task},
-    progress::{self, Progress},
-    table,
+    progress::Progress,
 };
 use crate::{
     Error, Result,
     augment::{
-        manifest::Manifest,
-        origin::{Entry, Kind},
+        origin::Kind,
         plan::{self, Plan},
         review,
         run::{self, Job},
         similarity::{self, Judge},
-        survey::{Counts, Image, Shelf},
+        survey::{Image, Shelf},
     },
     clip::ClipBackend,
     data::{FewShot, Item, Shots, sample},
@@ -33,6 +31,7 @@ use crate::{
     platform::{models, native},
     session::Backbone,
 };
+use clap::{Args, ValueEnum};
 
 /// Make label-preserving and label-breaking pictures of a data set's training images with Stable Diffusion.
 ///
@@ -282,7 +281,7 @@ impl Task for Augment {
             shelf.manifest.tidy()?;
         }
         drop(progress);
-        outcome.print(&self, &plan, images.len(), &shelf.manifest)
+        outcome.print(self.json, &plan, images.len(), &shelf.manifest)
     }
 }
 
@@ -330,67 +329,11 @@ impl Augment {
             })?;
             let name = clip.backbone.name.as_str();
             let head = review::Head { dataset: &dataset.name, plan, clip: name, images: images.len() };
-            native::write(&path, review::page(&head, &rows, &sources, &made)?.as_bytes())?;
+            let page = review::page(&head, &rows, &sources, &made)?;
+            // While no other process sweeps the folder.
+            let _alone = shelf.manifest.alone()?;
+            native::write(&path, page.as_bytes())?;
             outcome.review = Some(path);
-        }
-        Ok(())
-    }
-}
-
-/// What came of it.
-#[derive(Default)]
-struct Outcome {
-    counts: Vec<(Kind, Counts)>,
-    made: Vec<(Kind, usize)>,
-    dropped: Vec<Entry>,
-    elsewhere: usize,
-    review: Option<PathBuf>,
-}
-
-impl Outcome {
-    fn print(&self, command: &Augment, plan: &Plan, images: usize, manifest: &Manifest) -> Result<()> {
-        let made = |kind| self.made.iter().find(|(other, _)| *other == kind).map_or(0, |(_, made)| *made);
-        for Entry { record, dropped, .. } in &self.dropped {
-            let similarity = dropped.as_ref().map_or(0.0, |dropped| dropped.similarity);
-            progress::note(&format!("dropped: {}, similarity {similarity:.3}", record.picture));
-        }
-        if self.elsewhere > 0 {
-            progress::note(&format!("left to other processes: the pictures of {} images", self.elsewhere));
-        }
-        if command.json {
-            let kinds: serde_json::Map<String, serde_json::Value> = self
-                .counts
-                .iter()
-                .map(|&(kind, counts)| {
-                    let value = json!({"wanted": images * plan.per_image, "found": counts, "made": made(kind)});
-                    (kind.folder().to_owned(), value)
-                })
-                .collect();
-            let dropped = self.dropped.iter().map(|entry| {
-                json!({"picture": entry.record.picture, "similarity": entry.dropped.as_ref().map(|dropped| dropped.similarity)})
-            });
-            return table::json(&json!({
-                "images": images, "pictures": kinds, "dropped": dropped.collect::<Vec<_>>(), "elsewhere": self.elsewhere,
-                "model": plan.model, "model_sha256": plan.model_sha256, "manifest": manifest.path(), "review": self.review,
-            }));
-        }
-        let rows: Vec<Vec<String>> = self
-            .counts
-            .iter()
-            .map(|&(kind, counts)| {
-                let Counts { present, dropped, absent, different, damaged } = counts;
-                let mut row = vec![kind.folder().to_owned(), (images * plan.per_image).to_string()];
-                row.extend([present, dropped, absent, different, damaged, made(kind)].map(|count| count.to_string()));
-                row
-            })
-            .collect();
-        let header = ["pictures", "wanted", "found", "dropped", "missing", "other settings", "damaged", "made"];
-        table::rows(&header, &rows, &[1, 2, 3, 4, 5, 6, 7]);
-        if !self.dropped.is_empty() {
-            table::line(&format!("{} dropped now; recorded in {}", self.dropped.len(), manifest.path().display()));
-        }
-        if let Some(review) = &self.review {
-            progress::note(&format!("written to {}", review.display()));
         }
         Ok(())
     }
