@@ -211,19 +211,27 @@ fn tile_html(tile: &Tile, images: &dyn ImageSource, of_source: Option<f64>) -> R
         TileState::Present { similarity } => {
             let uri = thumbnail(&images.read(&tile.name)?, &images.label(&tile.name))?;
             let difference = of_source.map_or_else(String::new, |source| {
-                format!(" <small>{}</small>", format!("{:+.3}", similarity - source).replace('-', "−"))
+                format!(" <small>{}</small>", minus(format!("{:+.3}", similarity - source)))
             });
-            (format!("<img src=\"{uri}\" alt=\"{name}\" title=\"{name}\">"), format!("{similarity:.3}{difference}"))
+            (
+                format!("<img src=\"{uri}\" alt=\"{name}\" title=\"{name}\">"),
+                format!("{}{difference}", minus(format!("{similarity:.3}"))),
+            )
         }
         TileState::Dropped { similarity } => (
             format!("<div class=nopicture title=\"{name}\"></div>"),
-            format!("{similarity:.3} <small class=wrong>dropped</small>"),
+            format!("{} <small class=wrong>dropped</small>", minus(format!("{similarity:.3}"))),
         ),
         TileState::Missing => {
             (format!("<div class=nopicture title=\"{name}\"></div>"), "<small>not made yet</small>".to_owned())
         }
     };
     Ok(format!("<figure class=tile>{picture}<figcaption>{caption}</figcaption></figure>"))
+}
+
+/// With the minus sign that is as wide as a plus.
+fn minus(text: String) -> String {
+    text.replace('-', "−")
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -290,7 +298,11 @@ fn histograms(rows: &[Row<'_>]) -> String {
     for fifth in 0..=5 {
         let value = start + step * BARS as f64 * f64::from(fifth) / 5.0;
         let x = left + width * f64::from(fifth) / 5.0;
-        let _ = write!(svg, "<text class=tick x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=middle>{value:.2}</text>");
+        let _ = write!(
+            svg,
+            "<text class=tick x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=middle>{}</text>",
+            minus(format!("{value:.2}"))
+        );
     }
     let label = each(&series, |(name, values)| {
         let mean = values.iter().sum::<f64>() / values.len() as f64;

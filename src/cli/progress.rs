@@ -71,7 +71,7 @@ impl Observer for Progress {
                 self.show("training", step.step, step.steps, &format!("loss {:.4}", step.loss), true);
             }
             Event::Generating { done, total, seconds_left } => {
-                let left = seconds_left.map(|seconds| format!("about {} left", duration(seconds)));
+                let left = seconds_left.map(|seconds| format!("about {} left", roughly(seconds)));
                 self.show("pictures", *done, *total, &left.unwrap_or_default(), false);
             }
             Event::Note { text } => {
@@ -86,6 +86,14 @@ impl Observer for Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// A time that nobody knows better than to two digits.
+fn roughly(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 99.5 => format!("{:.0} s", seconds),
+        seconds => duration(seconds),
     }
 }
 
