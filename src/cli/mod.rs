@@ -2,6 +2,7 @@
 //!
 //! This is the only folder that prints: results on stdout, everything else on stderr.
 
+mod augment;
 mod classify;
 mod convert;
 mod demo;
@@ -39,6 +40,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Demo),
     Classify(classify::Classify),
+    Augment(Box<augment::Augment>),
     Convert(convert::Convert),
     Embed(embed::Embed),
     Train(Box<train::Train>),
@@ -61,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
     let result = match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Augment(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::augment::origin::Kind;
 use crate::data::registry::{KNOWN, Known, SplitSource};
 use crate::data::{Item, Split, aircraft, class_names, folder, quote, table, templates, wrong};
 use crate::{Error, Result, platform::native};
@@ -236,7 +237,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Lists a folder as [`folder::from_listing`] wants it.
 ///
 /// Links are followed, each folder once, so that a link to a folder above does not lead around for ever. Hidden
-/// folders are not entered.
+/// folders are not entered, nor those in `top` that generated images lie in.
 fn listing(top: &Path) -> Result<Vec<String>> {
     /// More files than any data set that this program could train on; reached by giving a whole disk by mistake.
     const MOST_FILES: usize = 5_000_000;
@@ -264,6 +265,9 @@ fn listing(top: &Path) -> Result<Vec<String>> {
             let kind = entry.file_type().map_err(unreadable)?;
             let is_link_to_folder = || fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
             let is_folder = kind.is_dir() || kind.is_symlink() && is_link_to_folder();
+            if is_folder && prefix.is_empty() && Kind::ALL.iter().any(|kind| kind.folder() == name) {
+                continue;
+            }
             let path = format!("{prefix}{name}{}", if is_folder { "/" } else { "" });
             if is_folder {
                 ahead.push((entry.path(), path.clone()));
