@@ -58,7 +58,7 @@ def spread(name: str, shape: list[int]) -> tuple[float, float]:
         return (0.35 if ends_bottleneck else 1.0), 0.2
     if last.endswith("bias"):
         return (-0.2, 0.2) if batch_norm and not ends_bottleneck else (0.0, 0.1)
-    if "embedding" in name and "patch_embedding" not in name:
+    if "embedding" in name and "patch_embedding" not in name and "time_embedding" not in name:
         return 0.0, 0.5
     if last in ("proj", "text_projection"):
         return 0.0, math.sqrt(3 / shape[0])

@@ -1,0 +1,10 @@
+//! Stable Diffusion computes what diffusers computes: `tests/parity/diffusion.py` writes the expected values.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod networks;
+mod pictures;
+mod reference;
+mod schedules;
+mod small_pipeline;
