@@ -6,5 +6,7 @@ mod support;
 mod networks;
 mod pictures;
 mod reference;
+mod refusals;
 mod schedules;
 mod small_pipeline;
+mod taef2;
