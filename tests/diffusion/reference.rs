@@ -83,8 +83,8 @@ pub fn kept<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
 pub struct Errors(Vec<(String, f64)>);
 
 impl Errors {
-    /// Compared with diffusers' numbers, to 1e-3 relative.
-    pub const TOLERANCE: f64 = 1e-3;
+    /// Relative, ten times below what is asked for; f32 loses a tenth of it.
+    pub const TOLERANCE: f64 = 1e-4;
 
     pub fn new() -> Self {
         Self(Vec::new())
