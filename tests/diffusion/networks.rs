@@ -21,7 +21,7 @@ fn unets_of_every_architecture() {
     let mut errors = Errors::new();
     for (name, case) in cases.as_object().unwrap() {
         let config = UnetConfig::parse(name, config(case).as_bytes()).unwrap();
-        let mut parameters = Seeded::default();
+        let mut parameters = Seeded::new(case["faint"].as_bool().unwrap());
         let unet = Unet::<Flex>::load(&mut parameters, &config, DType::F32);
         check_inventory(name, case, parameters);
         let [height, width] = size(case);
@@ -30,7 +30,7 @@ fn unets_of_every_architecture() {
         assert_eq!(out.dims(), [BATCH, height, width, 4], "{name}");
         errors.check(&tensors, name, &kept(out));
     }
-    errors.finish(13);
+    errors.finish(14);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn autoencoders_both_ways() {
     let mut errors = Errors::new();
     for (name, case) in cases.as_object().unwrap().iter().filter(|(_, case)| class(case) == "AutoencoderKL") {
         let config = AutoencoderConfig::parse(name, config(case).as_bytes()).unwrap();
-        let mut parameters = Seeded::default();
+        let mut parameters = Seeded::new(case["faint"].as_bool().unwrap());
         let autoencoder = VariationalAutoencoder::<Flex>::load(&mut parameters, &config, DType::F32);
         check_inventory(name, case, parameters);
         let tiled = case["tiled"].as_bool().unwrap();
@@ -49,7 +49,7 @@ fn autoencoders_both_ways() {
         errors.check(&tensors, &format!("{name}.log_variance"), &kept(posterior.log_variance));
         errors.check(&tensors, &format!("{name}.pixels"), &kept(autoencoder.decode(latent, tiled)));
     }
-    errors.finish(4 * 3);
+    errors.finish(5 * 3);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_tiny_autoencoder_both_ways() {
     let (cases, tensors) = (read("autoencoders"), Tensors::read("autoencoders"));
     let (name, case) = cases.as_object().unwrap().iter().find(|(_, case)| class(case) == "AutoencoderTiny").unwrap();
     let config = TinyConfig::parse(name, config(case).as_bytes()).unwrap();
-    let mut parameters = Seeded::default();
+    let mut parameters = Seeded::new(case["faint"].as_bool().unwrap());
     let encoder = TinyHalf::<Flex>::load_encoder(&mut parameters, &config);
     let decoder = TinyHalf::load_decoder(&mut parameters, &config);
     check_inventory(name, case, parameters);

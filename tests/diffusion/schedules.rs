@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::reference::{Tensors, off, read, values};
 
 const SHAPE: [usize; 4] = [1, 2, 3, 4];
-/// What f32 loses: diffusers keeps its noise levels in f32.
+/// What samples in f32 may lose.
 const TOLERANCE: f64 = 1e-5;
 
 #[test]

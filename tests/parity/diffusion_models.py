@@ -35,6 +35,9 @@ def vae(widths: list[int], **more) -> dict:
 
 NO_MIDDLE = {"mid_block_type": None}
 
+# Networks whose weights are so small (see `faint`) that what normalisations add to variances shows.
+FAINT = ["faint", "vae-faint"]
+
 # name: (config, height and width of the latent)
 UNETS = {
     # Each block alone, between the first and the last convolution.
@@ -85,6 +88,7 @@ UNETS = {
         ),
         [10, 7],
     ),
+    "faint": (unet("tt", [32, 64], 4), [8, 8]),
 }
 
 # name: (config, height and width of the picture, whether in tiles)
@@ -106,6 +110,7 @@ VAES = {
     ),
     "vae-three": (vae([16, 32, 32], norm_num_groups=16), [32, 20], False),
     "vae-tiled": (vae([16, 16, 32], sample_size=32), [80, 52], True),
+    "vae-faint": (vae([16, 32]), [16, 16], False),
     "vae-tiny": (
         {
             "_class_name": "AutoencoderTiny",
