@@ -31,9 +31,10 @@ fn a_model_is_fetched_and_its_pickles_are_not() {
 fn a_cut_download_goes_on_where_it_broke_off() {
     let hub = Hub::new(WEIGHTS);
     let client = Client::of(&hub);
-    hub.next(&path(MODEL), &[Fault::Cut(100_000), Fault::Cut(50_000), Fault::Cut(0)]);
+    hub.next(&list("main"), &[Fault::HangUp]);
+    hub.next(&path(MODEL), &[Fault::Cut(100_000), Fault::Cut(50_000), Fault::Cut(0), Fault::HangUp]);
     client.fetch().done();
-    assert_eq!(hub.asked_for(&path(MODEL)), [None, Some(100_000), Some(150_000), Some(150_000)]);
+    assert_eq!(hub.asked_for(&path(MODEL)), [None, Some(100_000), Some(150_000), Some(150_000), Some(150_000)]);
     assert_eq!(read(client.file(MODEL)).unwrap(), bytes(WEIGHTS));
 }
 

@@ -68,7 +68,7 @@ fn what_is_no_hub_is_recognised() {
     assert!(client.fetch().failed().contains("leads out"));
     let nobody = Client::of(&hub).with("HF_ENDPOINT", "http://127.0.0.1:9");
     let message = nobody.fetch().failed();
-    assert!(message.contains("no connection to 127.0.0.1:9"), "{message}");
+    assert!(message.contains("no connection to 127.0.0.1:9") && message.contains("HF_HUB_OFFLINE=1"), "{message}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub enum Fault {
     /// This status with these headers in its place.
     Status(u16, &'static str),
+    /// The connection is closed without an answer.
+    HangUp,
     /// So many bytes, then the connection is closed.
     Cut(usize),
     /// So many bytes, then nothing more, on an open connection.
@@ -195,6 +197,9 @@ impl Hub {
             let next = state.next.get_mut(&path).and_then(VecDeque::pop_front);
             (state.files.get(&path).cloned(), next.or_else(|| state.always.get(&path).cloned()))
         };
+        if matches!(fault, Some(Fault::HangUp)) {
+            return Ok(());
+        }
         if let Some(Fault::Status(status, more)) = fault {
             return write!(stream, "HTTP/1.1 {status} no\r\n{more}content-length: 4\r\nconnection: close\r\n\r\nno!\n");
         }

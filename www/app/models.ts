@@ -65,7 +65,7 @@ export class Models {
     const keys = await this.store.keys('pieces').catch(() => []);
     const begun = new Set(keys.map((key) => key.split('\n')[0] ?? '').filter((name) => !this.#stored.has(name)));
     const own = [...this.#stored.values()].map(({ model }) => model).filter(({ source }) => source === 'file');
-    const models = [...CATALOGUE, ...own].map(({ repository: _, ...model }): Model => {
+    const models = [...CATALOGUE, ...own].map(({ repository: _, revision: __, ...model }): Model => {
       const files = this.#stored.get(model.name)?.files ?? [];
       return { ...model, cachedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0), begun: begun.has(model.name) };
     });

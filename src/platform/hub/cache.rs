@@ -145,8 +145,8 @@ impl Repository {
             fs::remove_file(&place).map_err(failed)?;
         }
         // From the folder of the file up to that of the repository, and down again.
-        let up = "../".repeat(file.name.split('/').count() + 1);
-        let target = PathBuf::from(format!("{up}blobs/{}", file.blob));
+        let up = std::iter::repeat_n("..", file.name.split('/').count() + 1);
+        let target: PathBuf = up.chain(["blobs", &file.blob]).collect();
         let linked = symlink(&target, &place).or_else(|_| fs::hard_link(&blob, &place));
         linked.or_else(|_| fs::copy(&blob, &place).map(drop)).map_err(failed)
     }

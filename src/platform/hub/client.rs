@@ -1,6 +1,11 @@
 //! Requests: redirects, who may see the token, what is worth another try, and what a refusal means to the user.
 
-use std::{fmt, io::Read, thread, time::Duration};
+use std::{
+    fmt,
+    io::{self, Read},
+    thread,
+    time::Duration,
+};
 
 use ureq::{
     Agent, Body, Proxy,
@@ -32,6 +37,11 @@ pub enum Trouble {
         pause: Option<Duration>,
         /// Whether some of it did arrive, so that there is no end of patience.
         progress: bool,
+    },
+    /// There is no way to the server at the moment.
+    Unreachable {
+        /// What happened, to be shown.
+        why: String,
     },
     /// It will not.
     Lasting(Error),
@@ -108,7 +118,14 @@ impl Client {
     /// As [`refusal`], after several tries where that is worth it.
     pub fn read(&self, url: &str, what: &str, limit: u64, tell: &mut Tell<'_>) -> Result<Vec<u8>> {
         persist(tell, || {
-            let mut response = self.get(url, what, 0, self.answer_timeout)?;
+            // Where nothing has come yet, there is nothing to save by patience.
+            let answer = self.get(url, what, 0, self.answer_timeout).map_err(|trouble| match trouble {
+                Trouble::Unreachable { why } => {
+                    Error::Failed(format!("{why}; is there a network? HF_HUB_OFFLINE=1 uses what is here")).into()
+                }
+                trouble => trouble,
+            });
+            let mut response = answer?;
             let mut body = Vec::new();
             let read = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
             read.map_err(|error| Trouble::passing(format!("{} {error}", place(url)), false))?;
@@ -177,6 +194,7 @@ pub fn persist_with<S, T>(
         let (why, asked, progress) = match attempt(state, tell) {
             Ok(done) => return Ok(done),
             Err(Trouble::Lasting(error)) => return Err(error),
+            Err(Trouble::Unreachable { why }) => (why, None, false),
             Err(Trouble::Passing { why, pause, progress }) => (why, pause, progress),
         };
         tries = if progress { 1 } else { tries + 1 };
@@ -234,20 +252,28 @@ fn target(url: &str, headers: &HeaderMap) -> Result<String, Trouble> {
 
 /// What it means that there is no answer.
 fn no_answer(url: &str, what: &str, error: &ureq::Error) -> Trouble {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, InvalidData, UnexpectedEof};
     let host = place(url);
+    let no_trust = |error: &ureq::Error| {
+        let advice = "where a proxy opens connections, name its certificates by SSL_CERT_FILE";
+        Error::Failed(format!("{what}: no trusted connection to {host} ({error}); {advice}")).into()
+    };
     match error {
-        ureq::Error::HostNotFound => {
-            Error::Failed(format!("{what}: {host} is not found; is there a network? (HF_HUB_OFFLINE=1 uses what is here)")).into()
-        }
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl => {
-            Error::Usage(format!("{what}: {url} is no usable address ({error}); check HF_ENDPOINT and HTTPS_PROXY")).into()
+            Error::Usage(format!("{what}: {url} is no usable address ({error}); check HF_ENDPOINT and HTTPS_PROXY"))
+                .into()
         }
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => Error::Failed(format!(
-            "{what}: no trusted connection to {host} ({error}); where a proxy opens connections, name its certificates by SSL_CERT_FILE"
-        ))
-        .into(),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => no_trust(error),
+        // What rustls says while it shakes hands.
+        ureq::Error::Io(inner) if inner.kind() == InvalidData => no_trust(error),
         ureq::Error::Timeout(_) => Trouble::passing(format!("{what}: {host} does not answer in time"), false),
-        error => Trouble::passing(format!("{what}: no connection to {host} ({error})"), false),
+        // A server that hangs up is there.
+        ureq::Error::Io(error)
+            if matches!(error.kind(), ConnectionReset | ConnectionAborted | UnexpectedEof | BrokenPipe) =>
+        {
+            Trouble::passing(format!("{what}: {host} hung up ({error})"), false)
+        }
+        error => Trouble::Unreachable { why: format!("{what}: no connection to {host} ({error})") },
     }
 }
 
