@@ -12,7 +12,7 @@ import { root } from './support/samples.mjs';
 
 const NAME = 'TinyCLIP-8M';
 const REPOSITORY = 'wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M';
-const PIECE = 8 << 20;
+const PIECE = 2 << 20;
 const files = Object.fromEntries(
   ['config.json', 'preprocessor_config.json', 'vocab.json', 'merges.txt', 'tokenizer.json', 'model.safetensors'].map((name) => [name, readFileSync(path.join(root, 'models', 'demo-clip', name))]),
 );

@@ -56,6 +56,8 @@ export interface Actions {
   forgetModel(name: string): Promise<void>;
   setDevice(device: 'auto' | Device): Promise<void>;
   changeSettings(settings: Partial<Settings>): void;
+  /** All projects, photos, models and settings that this browser has stored; the page begins anew. */
+  forgetEverything(): Promise<void>;
   dismiss(notice: Id): void;
 }
 

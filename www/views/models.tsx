@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { Model, ModelState } from '../app/state';
 import { texts } from '../texts';
 import { useActions, useApp } from './app';
@@ -168,9 +169,36 @@ function StorageUse() {
         <>
           <ProgressBar fraction={storage.quotaBytes ? storage.usedBytes / storage.quotaBytes : 0} label={texts.models.storage} />
           <p class="small number">{texts.models.used(storage.usedBytes, storage.quotaBytes)}</p>
+          <ForgetEverything />
         </>
       )}
       {storage.problem && <p class="warning">{storage.problem}</p>}
     </section>
+  );
+}
+
+function ForgetEverything() {
+  const actions = useActions();
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <div class="sheet-buttons">
+        {asking ? (
+          <>
+            <Button look="danger" testId="forget-everything-sure" onClick={() => void actions.forgetEverything()}>
+              {texts.models.forgetAllSure}
+            </Button>
+            <Button look="quiet" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
+              {texts.projects.keep}
+            </Button>
+          </>
+        ) : (
+          <Button icon="trash" look="quiet" testId="forget-everything" onClick={() => setAsking(true)}>
+            {texts.models.forgetAll}
+          </Button>
+        )}
+      </div>
+      <p class="small">{texts.models.forgetAllAbout}</p>
+    </>
   );
 }
