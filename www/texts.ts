@@ -18,6 +18,7 @@ export const texts = {
     projects: 'Projects',
     undo: 'Undo',
     undoWhat: (what: string) => `Undo ${what}`,
+    redoWhat: (what: string) => `Redo ${what}`,
     saved: 'Saved in this browser',
     notSaved: 'Kept in memory only',
     offline: 'Works offline',

@@ -267,6 +267,7 @@ class LowshotApp implements App {
       deleteSamples: (ids) => projects.deleteSamples(ids),
       moveSamples: (ids, id) => projects.moveSamples(ids, id),
       undo: () => projects.undo(),
+      redo: () => projects.redo(),
       thumbnail: (id) => this.#photos.thumbnail(id),
       releaseThumbnail: (id) => this.#photos.releaseThumbnail(id),
       photo: (id) => this.#photos.photo(id).catch(() => undefined),
@@ -308,7 +309,7 @@ class LowshotApp implements App {
       exportResults: () => told(async () => download(resultsTable(this.state), fileName(this.state.project.name, 'csv'))),
       useModel: (name) => told(() => models.use(name)),
       useModelFiles: (files) => told(() => models.useFiles(files)),
-      cancelDownload: () => models.cancel(),
+      cancelModel: () => models.cancel(),
       forgetModel: (name) =>
         told(async () => {
           await models.forget(name);

@@ -61,8 +61,8 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
             <Icon name="check" />
             {texts.models.inUse}
           </span>
-        ) : busy ? state.status === 'downloading' && (
-          <Button testId="cancel-download" onClick={() => actions.cancelDownload()}>
+        ) : busy ? (state.status === 'downloading' || (state.info && state.info.name !== model.name)) && (
+          <Button testId="cancel-model" onClick={() => actions.cancelModel()}>
             {texts.models.cancel}
           </Button>
         ) : (
