@@ -85,14 +85,15 @@ function Panels() {
   return open === 'models' ? <Models /> : open === 'projects' ? <Projects /> : <Notices />;
 }
 
-/** Ctrl+Z or ⌘Z, where it does not undo typing. */
+/** Ctrl+Z or ⌘Z, and with Shift the other way, where it does not undo typing. */
 function useUndoKey() {
   const actions = useActions();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key.toLowerCase() !== 'z' || event.shiftKey || event.altKey || !(event.ctrlKey || event.metaKey) || typesText(event.target)) return;
+      if (event.key.toLowerCase() !== 'z' || event.altKey || !(event.ctrlKey || event.metaKey) || typesText(event.target)) return;
       event.preventDefault();
-      actions.undo();
+      if (event.shiftKey) actions.redo();
+      else actions.undo();
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
