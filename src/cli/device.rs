@@ -1,10 +1,15 @@
-//! The device that a command computes on.
+//! The device that a command computes on, and the format of its numbers there.
 
-use std::fmt;
+use clap::{Args, ValueEnum};
 
-use clap::ValueEnum;
-
-use crate::{Result, clip::ClipBackend};
+#[cfg(feature = "wgpu")]
+use super::progress;
+#[cfg(feature = "wgpu")]
+use crate::platform::gpu;
+use crate::{
+    Error, Result,
+    clip::{ClipBackend, Precision},
+};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -16,6 +21,19 @@ pub enum Device {
     Cpu,
     /// The processor, by candle (in builds with the feature `candle`).
     Candle,
+    /// A GPU, by Vulkan, Metal or DirectX (in builds with the feature `wgpu`).
+    Wgpu,
+}
+
+/// The flags of a command whose towers may compute in half precision.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Compute {
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
+    pub device: Device,
+    /// What the towers compute in: f32, f16 or bf16. Half precision is for GPUs; whatever learns is in f32.
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
 }
 
 /// Work that is generic over the backend. A closure cannot be, so it is a type with one method.
@@ -26,26 +44,43 @@ pub trait Task {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
-impl Device {
-    /// Runs `task` on this device.
+impl Compute {
+    /// Runs `task`, which loads its towers in this precision, on this device.
     pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
-        match self {
-            Self::Auto | Self::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
+        match self.device {
+            #[cfg(feature = "wgpu")]
+            Device::Auto => match gpu::fastest(true).and_then(|adapter| adapter.start(self.precision)) {
+                Ok(device) => task.run::<burn_wgpu::Wgpu>(&device),
+                Err(why) => {
+                    progress::note(&format!("{why}: computing on the CPU"));
+                    task.run::<burn_flex::Flex>(&Default::default())
+                }
+            },
+            #[cfg(not(feature = "wgpu"))]
+            Device::Auto => task.run::<burn_flex::Flex>(&Default::default()),
+            Device::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
             #[cfg(feature = "candle")]
-            Self::Candle => task.run::<burn_candle::Candle>(&Default::default()),
+            Device::Candle => task.run::<burn_candle::Candle>(&Default::default()),
             #[cfg(not(feature = "candle"))]
-            Self::Candle => Err(crate::Error::Usage(
-                "this binary was built without candle; build it with '--features candle' or use --device cpu".into(),
-            )),
+            Device::Candle => Err(absent("candle")),
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => task.run::<burn_wgpu::Wgpu>(&gpu::fastest(false)?.start(self.precision)?),
+            #[cfg(not(feature = "wgpu"))]
+            Device::Wgpu => Err(absent("wgpu")),
         }
     }
 }
 
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto | Self::Cpu => "cpu",
-            Self::Candle => "candle",
-        })
+impl Device {
+    /// Runs `task` on this device, in f32.
+    pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
+        Compute { device: self, precision: Precision::F32 }.run(task)
     }
+}
+
+#[cfg(not(all(feature = "candle", feature = "wgpu")))]
+fn absent(feature: &str) -> Error {
+    Error::Usage(format!(
+        "this binary was built without {feature}; build it with '--features {feature}' or use --device cpu"
+    ))
 }

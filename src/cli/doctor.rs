@@ -20,6 +20,8 @@ use crate::{
     session::Backbone,
     train,
 };
+#[cfg(feature = "wgpu")]
+use crate::{clip::Precision, platform::gpu};
 
 /// Check devices, kernels, the cache and the model inside the package.
 #[derive(Args)]
@@ -43,7 +45,6 @@ impl Doctor {
                 },
             ),
             ("cuda", Err("not in this version")),
-            ("wgpu", Err("not in this version")),
         ];
         let mut checks = Vec::new();
         let mut failed = false;
@@ -56,6 +57,10 @@ impl Doctor {
                 }
                 Err(reason) => checks.push((name, "absent", reason.to_owned())),
             }
+        }
+        for (state, detail) in gpus() {
+            failed |= state == "FAILS";
+            checks.push(("wgpu", state, detail));
         }
         let threads = rayon::current_num_threads();
         checks.push(("threads", "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
@@ -91,6 +96,33 @@ impl Doctor {
         }
         if failed { Err(Error::Failed("a check failed; the lines above say which".into())) } else { Ok(()) }
     }
+}
+
+/// Each GPU that Vulkan, Metal or DirectX know of, compared with the CPU in each format that it has.
+#[cfg(feature = "wgpu")]
+fn gpus() -> Vec<(&'static str, String)> {
+    let adapters = gpu::adapters();
+    if adapters.is_empty() {
+        return vec![("absent", "no GPU was found (is its driver installed?)".to_owned())];
+    }
+    let check = |adapter: gpu::Adapter| {
+        let megabytes = adapter.largest_buffer >> 20;
+        let kind = if adapter.software { ", made of software: slower than cpu" } else { "" };
+        let precision = if adapter.f16 { Precision::F16 } else { Precision::F32 };
+        let what =
+            format!("{}{kind} ({}, {}), tensors to {megabytes} MiB", adapter.name, adapter.interface, adapter.driver);
+        match adapter.start(Precision::F32).and_then(|device| gpu::check(&device, precision)) {
+            Ok(()) if precision == Precision::F16 => ("works", format!("{what}, f32 and f16")),
+            Ok(()) => ("works", format!("{what}, f32 alone")),
+            Err(why) => ("FAILS", format!("{what}: {why}")),
+        }
+    };
+    adapters.into_iter().map(check).collect()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn gpus() -> Vec<(&'static str, String)> {
+    vec![("absent", "not compiled in (build with --features wgpu)".to_owned())]
 }
 
 /// The instruction sets that the kernels choose from.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     adapter::Method,
-    clip::ClipBackend,
+    clip::{ClipBackend, Precision},
     data::{FewShot, Shots, sample},
     platform::{models, native},
     session::Backbone,
@@ -30,6 +30,7 @@ use crate::{
 /// are best ordered by their model.
 pub struct Executor<B: ClipBackend> {
     device: B::Device,
+    precision: Precision,
     cache: Option<PathBuf>,
     datasets: HashMap<(String, Option<PathBuf>), Rc<Dataset>>,
     model: Option<Model<B>>,
@@ -45,11 +46,18 @@ struct Model<B: ClipBackend> {
 impl<B: ClipBackend> Executor<B> {
     /// Opens nothing yet. Computed features are kept in the folder `cache`; without one, in memory.
     pub fn new(device: &B::Device, cache: Option<PathBuf>) -> Self {
-        Self { device: device.clone(), cache, datasets: HashMap::new(), model: None }
+        let precision = Precision::default();
+        Self { device: device.clone(), precision, cache, datasets: HashMap::new(), model: None }
+    }
+
+    /// The same with towers that compute in `precision`.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The plan as it will be written into its folder: with the data set's own templates where it has none, and the name
-    /// of the device that will compute it.
+    /// of the device that will compute it, and what in where that is not f32.
     ///
     /// # Errors
     /// A combination that makes no sense; as [`Dataset::open`].
@@ -58,7 +66,10 @@ impl<B: ClipBackend> Executor<B> {
         if plan.templates.is_empty() {
             plan.templates.clone_from(&self.dataset(&plan)?.templates);
         }
-        plan.device = B::name(&self.device);
+        plan.device = match self.precision {
+            Precision::F32 => B::name(&self.device),
+            precision => format!("{}, {precision}", B::name(&self.device)),
+        };
         Ok(plan)
     }
 
@@ -100,7 +111,8 @@ impl<B: ClipBackend> Executor<B> {
         let model = match self.model.take().filter(|model| model.name == name) {
             Some(model) => model,
             None => {
-                let backbone = Backbone::<B>::load(name, models::find(name)?.as_ref(), &self.device)?;
+                let backbone =
+                    Backbone::<B>::load_in(self.precision, name, models::find(name)?.as_ref(), &self.device)?;
                 let features = FeatureCache::open(self.cache.as_deref(), &backbone, observer)?;
                 Model { name: name.to_owned(), backbone, features }
             }

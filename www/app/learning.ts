@@ -386,6 +386,7 @@ export class Learning {
 
 export const DEFAULT_SETTINGS: Settings = {
   device: 'auto',
+  precision: 'auto',
   methods: ['zero-shot', 'tip', 'meta', 'lora+bitfit'],
   loraSteps: 60,
   loraRank: 2,
