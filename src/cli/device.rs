@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-#[cfg(feature = "wgpu")]
 use super::progress;
+#[cfg(feature = "cuda")]
+use crate::platform::cuda;
 #[cfg(feature = "wgpu")]
 use crate::platform::gpu;
 use crate::{
@@ -21,6 +22,8 @@ pub enum Device {
     Cpu,
     /// The processor, by candle (in builds with the feature `candle`).
     Candle,
+    /// An NVIDIA GPU (in builds with the feature `cuda`).
+    Cuda,
     /// A GPU, by Vulkan, Metal or DirectX (in builds with the feature `wgpu`).
     Wgpu,
 }
@@ -44,30 +47,68 @@ pub trait Task {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
+/// A device that was found, and compared with the CPU.
+enum Started {
+    Cpu,
+    #[cfg(feature = "candle")]
+    Candle,
+    #[cfg(feature = "cuda")]
+    Cuda(burn_cuda::CudaDevice),
+    #[cfg(feature = "wgpu")]
+    Wgpu(burn_wgpu::WgpuDevice),
+}
+
 impl Compute {
     /// Runs `task`, which loads its towers in this precision, on this device.
     pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
-        match self.device {
-            #[cfg(feature = "wgpu")]
-            Device::Auto => match gpu::fastest(true).and_then(|adapter| adapter.start(self.precision)) {
-                Ok(device) => task.run::<burn_wgpu::Wgpu>(&device),
-                Err(why) => {
-                    progress::note(&format!("{why}: computing on the CPU"));
-                    task.run::<burn_flex::Flex>(&Default::default())
-                }
-            },
-            #[cfg(not(feature = "wgpu"))]
-            Device::Auto => task.run::<burn_flex::Flex>(&Default::default()),
-            Device::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
+        match self.start()? {
+            Started::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
             #[cfg(feature = "candle")]
-            Device::Candle => task.run::<burn_candle::Candle>(&Default::default()),
-            #[cfg(not(feature = "candle"))]
-            Device::Candle => Err(absent("candle")),
+            Started::Candle => task.run::<burn_candle::Candle>(&Default::default()),
+            #[cfg(feature = "cuda")]
+            Started::Cuda(device) => task.run::<burn_cuda::Cuda>(&device),
             #[cfg(feature = "wgpu")]
-            Device::Wgpu => task.run::<burn_wgpu::Wgpu>(&gpu::fastest(false)?.start(self.precision)?),
-            #[cfg(not(feature = "wgpu"))]
-            Device::Wgpu => Err(absent("wgpu")),
+            Started::Wgpu(device) => task.run::<burn_wgpu::Wgpu>(&device),
         }
+    }
+
+    fn start(self) -> Result<Started> {
+        match self.device {
+            Device::Auto => Ok(self.fastest()),
+            Device::Cpu => Ok(Started::Cpu),
+            #[cfg(feature = "candle")]
+            Device::Candle => Ok(Started::Candle),
+            #[cfg(feature = "cuda")]
+            Device::Cuda => cuda::start(0, self.precision).map(Started::Cuda),
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => gpu::fastest(false)?.start(self.precision).map(Started::Wgpu),
+            #[allow(unreachable_patterns, reason = "in a build with everything")]
+            absent => {
+                let name = absent.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+                let advice = format!("build it with '--features {name}' or use --device cpu");
+                Err(Error::Usage(format!("this binary was built without {name}; {advice}")))
+            }
+        }
+    }
+
+    /// The first that works; why no GPU does, in a build that could use one, is a note.
+    fn fastest(self) -> Started {
+        #[allow(unused_mut, reason = "in a build without GPUs there is nothing to be tried")]
+        let mut reasons: Vec<String> = Vec::new();
+        #[cfg(feature = "cuda")]
+        match cuda::start(0, self.precision) {
+            Ok(device) => return Started::Cuda(device),
+            Err(why) => reasons.push(why.to_string()),
+        }
+        #[cfg(feature = "wgpu")]
+        match gpu::fastest(true).and_then(|adapter| adapter.start(self.precision)) {
+            Ok(device) => return Started::Wgpu(device),
+            Err(why) => reasons.push(why.to_string()),
+        }
+        if !reasons.is_empty() {
+            progress::note(&format!("{}: computing on the CPU", reasons.join("; ")));
+        }
+        Started::Cpu
     }
 }
 
@@ -76,11 +117,4 @@ impl Device {
     pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
         Compute { device: self, precision: Precision::F32 }.run(task)
     }
-}
-
-#[cfg(not(all(feature = "candle", feature = "wgpu")))]
-fn absent(feature: &str) -> Error {
-    Error::Usage(format!(
-        "this binary was built without {feature}; build it with '--features {feature}' or use --device cpu"
-    ))
 }

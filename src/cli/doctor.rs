@@ -10,6 +10,12 @@ use super::{
     device::{Device, Task},
     table,
 };
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use crate::clip::Precision;
+#[cfg(feature = "cuda")]
+use crate::platform::cuda;
+#[cfg(feature = "wgpu")]
+use crate::platform::gpu;
 use crate::{
     Error, Result,
     clip::{
@@ -20,8 +26,6 @@ use crate::{
     session::Backbone,
     train,
 };
-#[cfg(feature = "wgpu")]
-use crate::{clip::Precision, platform::gpu};
 
 /// Check devices, kernels, the cache and the model inside the package.
 #[derive(Args)]
@@ -44,7 +48,6 @@ impl Doctor {
                     Err("not compiled in (build with --features candle)")
                 },
             ),
-            ("cuda", Err("not in this version")),
         ];
         let mut checks = Vec::new();
         let mut failed = false;
@@ -58,9 +61,9 @@ impl Doctor {
                 Err(reason) => checks.push((name, "absent", reason.to_owned())),
             }
         }
-        for (state, detail) in gpus() {
+        for (what, state, detail) in [cuda(), gpus()].concat() {
             failed |= state == "FAILS";
-            checks.push(("wgpu", state, detail));
+            checks.push((what, state, detail));
         }
         let threads = rayon::current_num_threads();
         checks.push(("threads", "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
@@ -100,10 +103,10 @@ impl Doctor {
 
 /// Each GPU that Vulkan, Metal or DirectX know of, compared with the CPU in each format that it has.
 #[cfg(feature = "wgpu")]
-fn gpus() -> Vec<(&'static str, String)> {
+fn gpus() -> Vec<Check> {
     let adapters = gpu::adapters();
     if adapters.is_empty() {
-        return vec![("absent", "no GPU was found (is its driver installed?)".to_owned())];
+        return vec![("wgpu", "absent", "no GPU was found (is its driver installed?)".to_owned())];
     }
     let check = |adapter: gpu::Adapter| {
         let megabytes = adapter.largest_buffer >> 20;
@@ -112,18 +115,42 @@ fn gpus() -> Vec<(&'static str, String)> {
         let what =
             format!("{}{kind} ({}, {}), tensors to {megabytes} MiB", adapter.name, adapter.interface, adapter.driver);
         match adapter.start(Precision::F32).and_then(|device| gpu::check(&device, precision)) {
-            Ok(()) if precision == Precision::F16 => ("works", format!("{what}, f32 and f16")),
-            Ok(()) => ("works", format!("{what}, f32 alone")),
-            Err(why) => ("FAILS", format!("{what}: {why}")),
+            Ok(()) if precision == Precision::F16 => ("wgpu", "works", format!("{what}, f32 and f16")),
+            Ok(()) => ("wgpu", "works", format!("{what}, f32 alone")),
+            Err(why) => ("wgpu", "FAILS", format!("{what}: {why}")),
         }
     };
     adapters.into_iter().map(check).collect()
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn gpus() -> Vec<(&'static str, String)> {
-    vec![("absent", "not compiled in (build with --features wgpu)".to_owned())]
+fn gpus() -> Vec<Check> {
+    vec![("wgpu", "absent", "not compiled in (build with --features wgpu)".to_owned())]
 }
+
+/// The first NVIDIA GPU, compared with the CPU.
+#[cfg(feature = "cuda")]
+fn cuda() -> Vec<Check> {
+    let found = match cuda::look() {
+        Err(why) => ("cuda", "absent", why.to_string()),
+        Ok(cuda::Driver { devices, version: (major, minor) }) => {
+            let what = format!("{devices} GPU(s), driver for CUDA {major}.{minor}");
+            match cuda::start(0, Precision::F32).and_then(|device| cuda::check(&device, Precision::Bf16)) {
+                Ok(()) => ("cuda", "works", format!("{what}, f32 and bf16")),
+                Err(why) => ("cuda", "FAILS", format!("{what}: {why}")),
+            }
+        }
+    };
+    vec![found]
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Vec<Check> {
+    vec![("cuda", "absent", "not compiled in (build with --features cuda)".to_owned())]
+}
+
+/// What was checked, what came of it, and more about it.
+type Check = (&'static str, &'static str, String);
 
 /// The instruction sets that the kernels choose from.
 fn processor() -> Vec<&'static str> {

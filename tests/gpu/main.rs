@@ -11,6 +11,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use burn_wgpu::WgpuDevice;
 use lowshot::{clip::Precision, platform::gpu};
 
+#[path = "../support/command.rs"]
+#[allow(dead_code)]
+mod command;
+mod gpu_command;
 mod samples;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,5 +6,6 @@
 
 pub mod faults;
 pub mod folders;
+pub mod photos;
 pub mod reference;
 pub mod seeded;

@@ -125,7 +125,7 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(any(feature = "candle", feature = "webgpu", feature = "wgpu"))]
+#[cfg(any(feature = "candle", feature = "cuda", feature = "webgpu", feature = "wgpu"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
@@ -171,5 +171,7 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
+#[cfg(feature = "cuda")]
+use_portable_kernels!(burn_cuda::Cuda);
 #[cfg(any(feature = "webgpu", feature = "wgpu"))]
 use_portable_kernels!(burn_wgpu::Wgpu);
