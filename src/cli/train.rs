@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::adapter_file,
-    device::{Device, Task},
+    device::{Compute, Task},
     eval::Eval,
     progress::{self, Progress},
     table,
@@ -95,9 +95,8 @@ pub struct Train {
     /// Do not keep computed features.
     #[arg(long)]
     no_cache: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -129,8 +128,8 @@ impl Train {
         if self.project.eval_only {
             return self.eval()?.run();
         }
-        let (json, device) = (self.json, self.device);
-        let (result, out) = device.run(self)?;
+        let (json, compute) = (self.json, self.compute);
+        let (result, out) = compute.run(self)?;
         if json {
             return table::json(&result);
         }
@@ -162,7 +161,7 @@ impl Train {
             model: None,
             out,
             no_cache: self.no_cache,
-            device: self.device,
+            compute: self.compute,
             json: self.json,
         })
     }
@@ -276,7 +275,7 @@ impl Task for Train {
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let mut executor = Executor::<B>::new(device, cache);
+        let mut executor = Executor::<B>::new(device, cache).in_precision(self.compute.precision);
         if !self.tensorboard {
             return Ok((executor.execute(plan, &out, &mut progress)?, out));
         }

@@ -9,8 +9,11 @@ use burn_flex::Flex;
 use lowshot::data::decode::decode;
 use lowshot::diffusion::autoencoder::Autoencoder;
 use lowshot::diffusion::pipeline::tiny_autoencoder;
-use lowshot::diffusion::{Loading, Pipeline, Precision};
 use lowshot::platform::native::FolderFiles;
+use lowshot::{
+    clip::Precision,
+    diffusion::{Loading, Pipeline},
+};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
