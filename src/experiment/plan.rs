@@ -37,6 +37,9 @@ pub struct Plan {
     /// An adapter whose values training through the towers starts from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start: Option<PathBuf>,
+    /// Where generated images lie, if not in the data set's image folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generated: Option<PathBuf>,
     /// The method with its hyper-parameters.
     pub recipe: Recipe,
 }
