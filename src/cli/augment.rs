@@ -89,7 +89,7 @@ pub struct Augment {
     /// Pictures that are made together: more is faster on a GPU, and takes more of its memory.
     #[arg(long, visible_alias = "batch_size", default_value_t = 1)]
     batch: usize,
-    /// Where the pictures go [default: the data set's image folder, where `train` looks for them].
+    /// Where the pictures go [default: the data set's image folder, where `train` looks for them; others it takes by --generated].
     #[arg(long)]
     out: Option<PathBuf>,
     /// What the breaking loss will pair a breaking picture with: a weak regeneration of it, another breaking picture, or nothing.

@@ -89,6 +89,9 @@ pub struct Train {
     /// Train on the first half of the classes, then apply unchanged to the other half.
     #[arg(long)]
     base_to_novel: bool,
+    /// Where generated images lie, with which the breaking loss and --preserving work [default: the data set's image folder].
+    #[arg(long)]
+    generated: Option<PathBuf>,
     /// Also write the losses and the results for TensorBoard into the run's folder.
     #[arg(long)]
     tensorboard: bool,
@@ -272,6 +275,7 @@ impl Task for Train {
             base_to_novel: self.base_to_novel,
             start: self.project.load_ckpt.map(|path| adapter_file(&path)),
             epochs,
+            generated: self.generated,
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
