@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::augment::origin::Kind;
 use crate::data::registry::{KNOWN, Known, SplitSource};
 use crate::data::{Item, Split, aircraft, class_names, folder, quote, table, templates, wrong};
-use crate::{Error, Result};
+use crate::{Error, Result, platform::native};
 
 /// A split together with the folder that its images lie in.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ impl Dataset {
     /// folder, or a folder of class folders.
     ///
     /// `root` is where to look for a known name: the data set's own folder or the one that holds it; without it, the
-    /// current folder and `data` in it. For a split JSON or a table, `root` is what the image paths are relative to;
+    /// current folder, `data` in it, and where `lowshot fetch` puts data sets. For a split JSON or a table, `root` is what the image paths are relative to;
     /// without it, the file's own folder (for a known data set's split file, its image folder beside the file). Only
     /// the split is read here; whether the images are there shows when they are used ([`Dataset::check_files`]).
     ///
@@ -98,6 +99,9 @@ fn open_known(known: &'static Known, name: &str, root: Option<&Path>) -> Result<
         // Without a root the name may itself be the path of a folder here.
         None => vec![PathBuf::from(name), PathBuf::from(known.folder), Path::new("data").join(known.folder)],
     };
+    if root.is_none() {
+        folders.extend(native::data_folder().map(|data| data.join(known.folder)));
+    }
     folders.dedup();
     let file = known.split.file();
     let is_here = |folder: &PathBuf| split_folder(known, folder).join(file).is_file();
@@ -233,7 +237,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Lists a folder as [`folder::from_listing`] wants it.
 ///
 /// Links are followed, each folder once, so that a link to a folder above does not lead around for ever. Hidden
-/// folders are not entered.
+/// folders are not entered, nor those in `top` that generated images lie in.
 fn listing(top: &Path) -> Result<Vec<String>> {
     /// More files than any data set that this program could train on; reached by giving a whole disk by mistake.
     const MOST_FILES: usize = 5_000_000;
@@ -261,6 +265,9 @@ fn listing(top: &Path) -> Result<Vec<String>> {
             let kind = entry.file_type().map_err(unreadable)?;
             let is_link_to_folder = || fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
             let is_folder = kind.is_dir() || kind.is_symlink() && is_link_to_folder();
+            if is_folder && prefix.is_empty() && Kind::ALL.iter().any(|kind| kind.folder() == name) {
+                continue;
+            }
             let path = format!("{prefix}{name}{}", if is_folder { "/" } else { "" });
             if is_folder {
                 ahead.push((entry.path(), path.clone()));

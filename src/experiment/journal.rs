@@ -63,7 +63,7 @@ impl<'a> Journal<'a> {
 impl Observer for Journal<'_> {
     fn observe(&mut self, event: &Event) {
         self.observer.observe(event);
-        if matches!(event, Event::Progress { .. }) {
+        if matches!(event, Event::Progress { .. } | Event::Generating { .. }) {
             return;
         }
         let line = match event {

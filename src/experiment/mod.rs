@@ -40,6 +40,15 @@ pub enum Event {
         /// Of so many.
         total: usize,
     },
+    /// Pictures are being generated.
+    Generating {
+        /// Made so far, of those that were missing.
+        done: usize,
+        /// That were missing.
+        total: usize,
+        /// How long the rest will take at the pace so far; unknown at the start.
+        seconds_left: Option<f64>,
+    },
     /// Features were come by.
     Features {
         /// Of which images.

@@ -44,7 +44,7 @@ pub struct Material<'a, B: ClipBackend> {
     /// Where pictures are read from.
     pub images: &'a dyn ImageSource,
     /// The folder that generated images lie in.
-    pub root: &'a Path,
+    pub generated: &'a Path,
     /// The images to learn from.
     pub train: &'a [Item],
     /// Their features and the classes' texts, by the towers as they are before.
@@ -83,7 +83,7 @@ pub fn train<B: ClipBackend>(
     mut keep: Option<Keep<'_>>,
     observer: &mut dyn Observer,
 ) -> Result<(Duration, Learnt<B>)> {
-    let Material { backbone, images, few_shot, .. } = *material;
+    let Material { backbone, images, few_shot, generated, .. } = *material;
     let prompts = templates::prompts(material.templates, material.classes).concat();
     let learning = Learning {
         clip: &backbone.clip,
@@ -99,7 +99,15 @@ pub fn train<B: ClipBackend>(
     }
     let preserving = match config.preserving {
         0 => Vec::new(),
-        most => augmented::preserving(material.root, material.train, most)?,
+        most => {
+            let dropped = augmented::dropped(generated)?;
+            if !dropped.is_empty() {
+                let count = dropped.len();
+                observer
+                    .observe(&Event::note(format!("{count} label-preserving images that were dropped are not used")));
+            }
+            augmented::preserving(generated, material.train, most, &dropped)?
+        }
     };
     let items: Vec<&Item> = material.train.iter().chain(&preserving).collect();
     if items.is_empty() {
@@ -107,7 +115,7 @@ pub fn train<B: ClipBackend>(
         return Err(Error::Data { place: "shots".into(), why });
     }
     let breaking = match config.breaking {
-        Some(breaking) => augmented::breaking(material.root, material.train, breaking.pair)?,
+        Some(breaking) => augmented::breaking(generated, material.train, breaking.pair)?,
         None => Vec::new(),
     };
     if let Some(keep) = &mut keep {
@@ -129,27 +137,33 @@ pub fn train<B: ClipBackend>(
     // Another seed, so that the pairs do not follow the batch where both have the same number of pictures.
     let pairs = Draws::new(config.draw, breaking.len().max(1), views.max(1), !seed);
     let (items, breaking, pictures) = (&items, &breaking, &pictures);
+    let (shots, weight) = (material.train.len(), config.preserving_weight as f32);
     let done = training.done();
     let drawn = (done..config.steps).zip(draws.batches(done).zip(pairs.batches(done)));
     let jobs = drawn.flat_map(move |(step, (batch, pairs))| {
-        let batch = batch.into_iter().map(|index| (items[index].path.as_str(), items[index].label));
+        let batch = batch.into_iter().map(|index| {
+            let weight = if index < shots { 1.0 } else { weight };
+            (items[index].path.as_str(), (items[index].label, weight))
+        });
         let pairs = if breaking.is_empty() { Vec::new() } else { pairs };
-        let view =
-            |view: usize| pairs.iter().map(move |&index| (breaking[index][view].as_str(), 0)).collect::<Vec<_>>();
+        let view = |view: usize| {
+            pairs.iter().map(move |&index| (breaking[index][view].as_str(), (0, 1.0))).collect::<Vec<_>>()
+        };
         let [first, second] = [0, 1].map(view);
         // A view's place says which of the two it is, whatever the size of the batch.
         let placed = batch.enumerate().chain((views..).zip(first)).chain((2 * views..).zip(second));
-        placed.map(|(index, (name, label))| (name, label, Place { step, index })).collect::<Vec<_>>()
+        placed.map(|(index, (name, target))| (name, target, Place { step, index })).collect::<Vec<_>>()
     });
-    let prepare = move |(name, label, place)| Ok((pictures.view(name, place)?, label));
+    let prepare = move |(name, target, place)| Ok((pictures.view(name, place)?, target));
     let waited = thread::scope(|scope| {
         let most = AHEAD * (config.batch + 2 * views);
         let mut prepared = Ahead::start(scope, parallel::threads(), most, jobs, prepare);
         let start = Instant::now();
         let mut next = start + LEAST_PAUSE;
         while training.done() < config.steps {
-            let mut take = |count: usize| prepared.by_ref().take(count).collect::<Result<(Vec<Vec<u8>>, Vec<usize>)>>();
-            let (batch, labels) = take(config.batch)?;
+            let mut take =
+                |count: usize| prepared.by_ref().take(count).collect::<Result<(Vec<Vec<u8>>, Vec<(usize, f32)>)>>();
+            let (batch, targets) = take(config.batch)?;
             let breaking = match views {
                 0 => None,
                 _ => Some([backbone.pixels(&take(views)?.0), backbone.pixels(&take(views)?.0)]),
@@ -157,7 +171,9 @@ pub fn train<B: ClipBackend>(
             if batch.len() < config.batch {
                 return Err(Error::Failed("a thread that decodes pictures ended".into()));
             }
-            let batch = Batch { pixels: backbone.pixels(&batch), labels, breaking };
+            let (labels, weights): (Vec<usize>, Vec<f32>) = targets.into_iter().unzip();
+            let weights = if weight == 1.0 || preserving.is_empty() { Vec::new() } else { weights };
+            let batch = Batch { pixels: backbone.pixels(&batch), labels, weights, breaking };
             let step = pollster::block_on(training.step(batch))?;
             observer.observe(&Event::Step(step));
             let stop = interrupt::asked();

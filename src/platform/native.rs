@@ -221,3 +221,11 @@ pub fn cache_folder() -> Result<PathBuf> {
         Error::Usage("no home folder is known; set LOWSHOT_CACHE to a folder for computed features".into())
     })
 }
+
+/// Where fetched data sets are kept: a folder in the [cache](cache_folder).
+///
+/// # Errors
+/// As there.
+pub fn data_folder() -> Result<PathBuf> {
+    Ok(cache_folder()?.join("data"))
+}

@@ -5,8 +5,8 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     Error, Result,
     adapter::{Learnt, Tuning},
-    clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
-    weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout},
+    clip::{Clip, ClipBackend, ClipConfig, Precision, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
+    weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout, tokenizer},
 };
 
 /// Texts that go through the text tower together.
@@ -37,11 +37,24 @@ impl<B: ClipBackend> Backbone<B> {
     /// # Errors
     /// Whatever is wrong with any of the files, with its name and what to do.
     pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        Self::load_in(Precision::F32, name, files, device)
+    }
+
+    /// The same with towers that compute in `precision`.
+    ///
+    /// # Errors
+    /// As [`Backbone::load`], and [`Error::Usage`] where the device does not compute in that format.
+    pub fn load_in(precision: Precision, name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        if !B::computes_in(precision, device) {
+            let why = format!("{} does not compute in {precision} here; use f32", B::name(device));
+            return Err(Error::Usage(why));
+        }
         let checkpoint = Checkpoint::from_files(files)?;
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
-        let tokenizer = tokenizer(files)?;
+        let tokenizer = tokenizer::find(files)?;
         let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
+        let clip = clip.in_precision(precision);
         // Last, because damaged weights are the better explanation where there are both.
         if tokenizer.vocabulary_size() > config.text.vocabulary {
             return Err(Error::Config {
@@ -144,21 +157,8 @@ fn preprocessing(files: &dyn ModelFiles, layout: Layout, size: usize) -> Result<
     }
     // Without a config it is the rule of the code that the weights' names come from.
     let crop_offset = match layout {
-        Layout::HuggingFace => CropOffset::Down,
         Layout::OpenAi => CropOffset::Even,
+        _ => CropOffset::Down,
     };
     Ok(found.unwrap_or_else(|| Preprocess { crop_offset, ..Preprocess::clip(size as u32) }))
-}
-
-/// `vocab.json` + `merges.txt` are a quarter of `tokenizer.json`; without either it is CLIP's own vocabulary.
-fn tokenizer(files: &dyn ModelFiles) -> Result<Tokenizer> {
-    if let (Some(vocabulary), Some(merges)) = (files.open("vocab.json")?, files.open("merges.txt")?) {
-        let label = format!("{}/vocab.json", files.label());
-        let merges_label = format!("{}/merges.txt", files.label());
-        return Tokenizer::from_vocab_merges(vocabulary.bytes(), merges.bytes(), &label, &merges_label);
-    }
-    match files.open("tokenizer.json")? {
-        Some(bytes) => Tokenizer::from_tokenizer_json(bytes.bytes(), &format!("{}/tokenizer.json", files.label())),
-        None => Tokenizer::clip(),
-    }
 }

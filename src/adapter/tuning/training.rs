@@ -30,12 +30,12 @@ use crate::{
         meta::{Dropout, Meta, Parameters, Support, normalize},
         zero_shot::{ZeroShot, similarity},
     },
-    clip::{Clip, ClipBackend, config::ClipConfig, walk::Tower},
+    clip::{Clip, ClipBackend, Precision, config::ClipConfig, walk::Tower},
     train::{
         Step,
         breaking::{Bank, breaking_loss},
         metrics::check_labels,
-        objective::{cross_entropy, one_hot},
+        objective::cross_entropy,
         read,
     },
 };
@@ -115,7 +115,9 @@ impl<B: ClipBackend> Training<B> {
         let mut random = ChaCha8Rng::seed_from_u64(mix(seed, u64::MAX));
         let meta = config.meta.map(|_| Parameters::new(shape.embedding, &mut random, clip.device()));
         let tuning = Tuning::new(config, clip, shape, seed)?;
-        let towers = Towers { frozen: clip.clone(), tracked: clip.tracked() };
+        // In f32 whatever the towers that answer compute in: gradients are too small for half precision.
+        let frozen = clip.in_precision(Precision::F32);
+        let towers = Towers { tracked: frozen.tracked(), frozen };
         let text = (!tuning.trains(Tower::Text)).then(|| towers.frozen.text_features(&prompts));
         let support = Support::new(&shots.features, &shots.labels, classes);
         let moments = (0..tuning.values().len() + meta.as_ref().map_or(0, |_| 4)).map(|_| None).collect();
@@ -201,7 +203,7 @@ impl<B: ClipBackend> Training<B> {
     /// # Errors
     /// [`Error::Data`] for pictures or labels that do not fit.
     pub fn gradients(&mut self, batch: Batch<B>, remember: bool) -> Result<(Tensor<B, 1>, Gradients<B>)> {
-        let (inputs, labels) = batch.inputs(self.config().breaking.is_some(), self.size, self.classes)?;
+        let (inputs, targets) = batch.inputs(self.config().breaking.is_some(), self.size, self.classes)?;
         let step = mix(self.seed, self.done as u64);
         let blocks = self.config().checkpoint_blocks;
         let parts = self.config().accumulate;
@@ -239,7 +241,7 @@ impl<B: ClipBackend> Training<B> {
             passes.push(of_input);
         }
 
-        let found = self.loss(&text_features, &images, &labels);
+        let found = self.loss(&text_features, &images, targets);
         let mut sums: Gradients<B> = self.tuning.values().iter().map(|_| None).collect();
         let trains = self.tuning.trains(Tower::Vision);
         for (passes, gradient) in passes.into_iter().zip(found.images).filter(|_| trains) {
@@ -262,8 +264,9 @@ impl<B: ClipBackend> Training<B> {
         Ok((found.loss, sums))
     }
 
-    /// The loss on features: `text` `[prompts, D]`, `images` the batch `[batch, D]` and, with the breaking loss, both views.
-    fn loss(&self, text: &Tensor<B, 2>, images: &[Tensor<B, 2>], labels: &[usize]) -> LossGradients<B> {
+    /// The loss on features: `text` `[prompts, D]`, `images` the batch `[batch, D]` and, with the breaking loss, both views;
+    /// `targets` `[batch, classes]` have each picture's weight at its label.
+    fn loss(&self, text: &Tensor<B, 2>, images: &[Tensor<B, 2>], targets: Tensor<B, 2>) -> LossGradients<B> {
         let tracked = |tensor: &Tensor<B, 2>| Tensor::<Autodiff<B>, 2>::from_inner(tensor.clone()).require_grad();
         let text = tracked(text);
         let images: Vec<_> = images.iter().map(tracked).collect();
@@ -276,7 +279,7 @@ impl<B: ClipBackend> Training<B> {
             let mut dropout = Dropout::new(config.dropout, random);
             classifier = self.support.tracked().classifier(&classifier, &Parameters::from_slice(&meta), &mut dropout);
         }
-        let targets = one_hot(labels, self.classes, &text.device());
+        let targets = Tensor::from_inner(targets);
         let mut loss = cross_entropy(similarity(images[0].clone(), classifier, self.scale), targets);
         if let (Some(config), [_, first, second]) = (self.config().breaking, images.as_slice()) {
             let bank = self.bank.batches().map(|batch| Tensor::from_inner(batch.clone()));
