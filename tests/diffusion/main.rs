@@ -5,6 +5,7 @@ mod support;
 
 mod networks;
 mod pictures;
+mod precision;
 mod reference;
 mod refusals;
 mod schedules;
