@@ -19,9 +19,9 @@ use crate::{
         similarity::{self, Judge},
         survey::{Image, Shelf},
     },
-    clip::ClipBackend,
+    clip::{ClipBackend, Precision},
     data::{FewShot, Item, Shots, sample},
-    diffusion::{DiffusionBackend, Loading, Pipeline, Precision, schedule::SchedulerKind},
+    diffusion::{DiffusionBackend, Loading, Pipeline, schedule::SchedulerKind},
     experiment::{
         Event, Observer,
         dataset::Dataset,

@@ -10,6 +10,7 @@ mod device;
 mod doctor;
 mod embed;
 mod eval;
+mod fetch;
 mod models;
 mod picture;
 mod progress;
@@ -47,6 +48,7 @@ enum Command {
     Report(report::Report),
     Sweep(sweep::Sweep),
     Serve(serve::Serve),
+    Fetch(fetch::Fetch),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -69,6 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Command::Report(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Serve(command) => command.run(page),
+        Command::Fetch(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

@@ -79,6 +79,7 @@ impl Observer for Progress {
                 note(&format!("note: {text}"));
             }
             Event::Features { .. } => self.finish(),
+            Event::Spent(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::adapter_file,
-    device::{Device, Task},
+    device::{Compute, Task},
     eval::Eval,
     progress::{self, Progress},
     table,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapter::{Method, Recipe},
+    adapter::{Method, Recipe, tuning::EPOCHS},
     clip::ClipBackend,
     data::Shots,
     experiment::{
@@ -28,6 +28,12 @@ use crate::{
 };
 
 /// Learn from a few images of each class, then test once.
+///
+/// With `--shots all` it is all of the training images. Training through the towers then passes over them 5 times (see --epochs
+/// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
+/// decode (as many as RAYON_NUM_THREADS says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
+/// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
+/// where that is too much.
 ///
 /// The flags of the student project that this follows are understood too, spelled with underscores as there.
 #[derive(Args)]
@@ -60,8 +66,11 @@ pub struct Train {
     #[arg(long)]
     lr: Option<f64>,
     /// Training steps in all.
-    #[arg(long, conflicts_with = "n_iters")]
+    #[arg(long, conflicts_with_all = ["n_iters", "epochs"])]
     iters: Option<usize>,
+    /// Passes over all images to learn from, in place of steps, for training through the towers [default with --shots all: 5].
+    #[arg(long, conflicts_with = "n_iters")]
+    epochs: Option<usize>,
     /// Training steps for each shot.
     #[arg(long = "n-iters", alias = "n_iters")]
     n_iters: Option<usize>,
@@ -89,9 +98,8 @@ pub struct Train {
     /// Do not keep computed features.
     #[arg(long)]
     no_cache: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -123,8 +131,8 @@ impl Train {
         if self.project.eval_only {
             return self.eval()?.run();
         }
-        let (json, device) = (self.json, self.device);
-        let (result, out) = device.run(self)?;
+        let (json, compute) = (self.json, self.compute);
+        let (result, out) = compute.run(self)?;
         if json {
             return table::json(&result);
         }
@@ -156,20 +164,34 @@ impl Train {
             model: None,
             out,
             no_cache: self.no_cache,
-            device: self.device,
+            compute: self.compute,
             json: self.json,
         })
     }
 
-    /// The method with its hyper-parameters.
-    fn recipe(&self) -> Result<Recipe> {
-        let method = self.tuning.method(self.method)?;
+    /// How often training through the towers passes over the images, where steps are not given otherwise.
+    fn epochs(&self, method: Method) -> Result<Option<usize>> {
+        let tunes = matches!(method, Method::Tuning(_));
+        match self.epochs {
+            Some(_) if !tunes => Err(Error::Usage(format!("--epochs means nothing for method {method}; leave it out"))),
+            Some(0) => Err(Error::Usage("--epochs 0 trains nothing: give at least one".into())),
+            Some(epochs) => Ok(Some(epochs)),
+            None if tunes && self.shots == Shots::All && self.iters.is_none() && self.n_iters.is_none() => {
+                Ok(Some(EPOCHS))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The method with its hyper-parameters. How many steps `epochs` are is not known yet.
+    fn recipe(&self, method: Method, epochs: Option<usize>) -> Result<Recipe> {
         let steps = match (self.iters, self.n_iters, self.shots) {
+            _ if epochs.is_some() => epochs,
             (Some(steps), ..) => Some(steps),
             (None, Some(iterations), Shots::PerClass(shots)) => Some(iterations.saturating_mul(shots)),
             (None, Some(_), Shots::All) => {
                 return Err(Error::Usage(
-                    "--n_iters is for each shot, which 'all' does not count; give --iters".into(),
+                    "--n_iters is for each shot, which 'all' does not count; give --iters or --epochs".into(),
                 ));
             }
             (None, None, _) => None,
@@ -227,7 +249,9 @@ impl Task for Train {
     type Output = (RunResult, PathBuf);
 
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
-        let recipe = self.recipe()?;
+        let method = self.tuning.method(self.method)?;
+        let epochs = self.epochs(method)?;
+        let recipe = self.recipe(method, epochs)?;
         let out = self.out();
         let mut progress = Progress::new();
         let tunes = matches!(recipe, Recipe::Tuning(_));
@@ -251,11 +275,12 @@ impl Task for Train {
             logit_scale: self.logit_scale,
             base_to_novel: self.base_to_novel,
             start: self.project.load_ckpt.map(|path| adapter_file(&path)),
+            epochs,
             generated: self.generated,
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let mut executor = Executor::<B>::new(device, cache);
+        let mut executor = Executor::<B>::new(device, cache).in_precision(self.compute.precision);
         if !self.tensorboard {
             return Ok((executor.execute(plan, &out, &mut progress)?, out));
         }

@@ -213,7 +213,8 @@ impl Tuning {
             (None, Shots::PerClass(shots)) => preset.steps_per_shot().saturating_mul(shots.max(1)),
             (None, Shots::All) => {
                 return Err(Error::Usage(
-                    "with --shots all the number of steps does not follow from the shots; give --iters".into(),
+                    "with --shots all the number of steps does not follow from the shots; give --iters or --epochs"
+                        .into(),
                 ));
             }
         };

@@ -13,16 +13,33 @@ pub struct Convolution<B: DiffusionBackend> {
 }
 
 impl<B: DiffusionBackend> Convolution<B> {
-    /// Reads `{name}.weight` and `{name}.bias`.
+    /// Reads `{name}.weight` and `{name}.bias` of a convolution that stands at every place.
     pub fn load(parameters: &mut impl Parameters<B>, name: &str, input: usize, output: usize) -> Self {
-        let bias = parameters.tensor(&format!("{name}.bias"), [output]);
-        Self { bias: Some(bias), ..Self::load_without_bias(parameters, name, input, output) }
+        Self::load_strided(parameters, name, input, output, 1)
     }
 
-    /// Reads `{name}.weight`.
-    pub fn load_without_bias(parameters: &mut impl Parameters<B>, name: &str, input: usize, output: usize) -> Self {
+    /// Reads `{name}.weight` and `{name}.bias` of a convolution whose places lie `stride` apart.
+    pub fn load_strided(
+        parameters: &mut impl Parameters<B>,
+        name: &str,
+        input: usize,
+        output: usize,
+        stride: usize,
+    ) -> Self {
+        let bias = parameters.tensor(&format!("{name}.bias"), [output]);
+        Self { bias: Some(bias), ..Self::load_without_bias(parameters, name, input, output, stride) }
+    }
+
+    /// Reads `{name}.weight`; the places lie `stride` apart.
+    pub fn load_without_bias(
+        parameters: &mut impl Parameters<B>,
+        name: &str,
+        input: usize,
+        output: usize,
+        stride: usize,
+    ) -> Self {
         let weight = parameters.tensor(&format!("{name}.weight"), [output, input, 3, 3]);
-        Self { filter: B::filter(weight), bias: None }
+        Self { filter: B::filter(weight, stride), bias: None }
     }
 
     /// Every place, with zeros beyond the edges: `[batch, height, width, in]` → `[batch, height, width, out]`, with `residual` of

@@ -1,21 +1,24 @@
 //! What researchers run: a plan, the run folder it fills, its result.
 
+pub mod ahead;
 pub mod augmented;
 pub mod dataset;
 pub mod execute;
 pub mod features;
 pub mod journal;
+pub mod memory;
 pub mod pictures;
 pub mod plan;
 pub mod report;
 pub mod result;
 pub mod run;
+pub mod segment;
 pub mod sweep;
 pub mod tensorboard;
 pub mod towers;
 pub mod workbench;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::train::Step;
 
@@ -56,6 +59,19 @@ pub enum Event {
     },
     /// A training step.
     Step(Step),
+    /// A training's time so far.
+    Spent(Spent),
+}
+
+/// What a training through the towers has cost, interrupted processes included up to the checkpoint that was gone on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Steps done.
+    pub after: usize,
+    /// Seconds that they took.
+    pub train: f64,
+    /// Seconds of these in which no picture was ready.
+    pub waiting: f64,
 }
 
 impl Event {

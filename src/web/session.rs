@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Error,
     adapter::Method,
+    clip::Precision,
     session::{Answer, Backbone, Calibration, Class, Kept, RungOptions, Session as Core, Unsure},
     weights::{AdapterFile, files::MemoryFiles, training_file},
 };
@@ -51,6 +52,7 @@ struct Info {
     image_size: usize,
     embedding: usize,
     device: &'static str,
+    precision: Precision,
     preprocess: String,
 }
 
@@ -92,12 +94,13 @@ struct Imported {
 #[wasm_bindgen]
 impl Session {
     /// Loads a model from its files (a `Map` from name to `Uint8Array`) on "cpu" or "webgpu"; for the latter a device must have been
-    /// started before.
+    /// started before. Its towers compute in `precision`, "f32" or, where the device was found to do that rightly, "f16".
     ///
     /// # Errors
     /// Whatever is wrong with any of the files.
     #[allow(clippy::unused_async, reason = "what takes long is a promise, and some day it will wait")]
-    pub async fn load(name: String, files: Map, device: String) -> Result<Session> {
+    pub async fn load(name: String, files: Map, device: String, precision: String) -> Result<Session> {
+        let precision: Precision = precision.parse()?;
         let mut memory = Some(MemoryFiles::new(name.clone()));
         files.for_each(&mut |value, key| {
             if let (Some(key), Ok(bytes)) = (key.as_string(), value.dyn_into::<Uint8Array>()) {
@@ -107,18 +110,18 @@ impl Session {
         let files = memory.unwrap_or_default();
         let host = Default::default();
         let inner = match device.as_str() {
-            "cpu" => AnySession::Cpu(Core::new(Backbone::load(&name, &files, &host)?, host)),
+            "cpu" => AnySession::Cpu(Core::new(Backbone::load_in(precision, &name, &files, &host)?, host)),
             "webgpu" => {
                 let advice = "this module is for the CPU: load the one for GPUs";
                 let device = DEVICE.ok_or_else(|| Error::Usage(advice.into()))?;
-                AnySession::Gpu(Core::new(Backbone::load(&name, &files, &device)?, host))
+                AnySession::Gpu(Core::new(Backbone::load_in(precision, &name, &files, &device)?, host))
             }
             other => return Err(Error::Usage(format!("device {other:?}: choose cpu or webgpu")).into()),
         };
         Ok(Self { inner, shelf: Shelf::default() })
     }
 
-    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, preprocess }`.
+    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, precision, preprocess }`.
     ///
     /// # Errors
     /// None that is known.
@@ -138,6 +141,7 @@ impl Session {
                 image_size: backbone.image_size(),
                 embedding: backbone.config.embedding,
                 device,
+                precision: backbone.clip.precision(),
                 preprocess: preprocess.map_err(|why| Error::Failed(why.to_string()))?,
             })
         })

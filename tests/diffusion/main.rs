@@ -3,4 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod networks;
+mod pictures;
+mod reference;
+mod refusals;
+mod schedules;
 mod small_pipeline;
+mod taef2;

@@ -1,4 +1,4 @@
-//! The small pipeline is the one that `tests/parity/small_pipeline.py` makes, before other tests rely on it.
+//! The small pipelines are those that `tests/parity/small_pipeline.py` makes, before other tests rely on them.
 
 use std::fs;
 
@@ -9,21 +9,24 @@ use crate::support::pipeline;
 use crate::support::seeded::{self, Precision};
 
 #[test]
-fn its_weights_equal_python_to_the_bit() {
-    let reference = pipeline::reference();
-    for part in ["unet", "vae", "text_encoder"] {
+fn their_weights_equal_python_to_the_bit() {
+    for (name, part) in ["small-pipeline", "sd2-pipeline", "lcm-pipeline"]
+        .into_iter()
+        .flat_map(|name| ["unet", "vae", "text_encoder"].map(|part| (name, part)))
+    {
+        let reference = pipeline::reference(name);
         let mut state = Sha256::new();
         for (name, shape) in pipeline::tensors(&reference[part]["tensors"]) {
             state.update(bytemuck::cast_slice(&seeded::tensor(&name, &shape)));
         }
-        assert_eq!(format!("{:x}", state.finalize()), reference[part]["sha256"].as_str().unwrap(), "{part}");
+        assert_eq!(format!("{:x}", state.finalize()), reference[part]["sha256"].as_str().unwrap(), "{name} {part}");
     }
 }
 
 #[test]
 fn it_lies_on_disk_as_diffusers_saves_it() {
     let parent = tempfile::tempdir().unwrap();
-    let folder = pipeline::write_as(&parent.path().join("small"), Precision::F16, Some("fp16"));
+    let folder = pipeline::write_as(&parent.path().join("small"), pipeline::SMALL, Precision::F16, Some("fp16"));
     for file in [
         "model_index.json",
         "scheduler/scheduler_config.json",

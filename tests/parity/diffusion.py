@@ -8,6 +8,11 @@ import json
 import sys
 from pathlib import Path
 
+from safetensors.torch import save_file
+
+import diffusion_networks
+import diffusion_pictures
+import diffusion_schedules
 import seeded
 import small_pipeline
 
@@ -20,22 +25,39 @@ def write(name: str, value: dict) -> None:
     (OUT / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def small() -> None:
-    """The small pipeline's configs, and the names and shapes of its weights, from which tests/support/pipeline.rs writes it."""
-    made = small_pipeline.pipeline()
-    parts = {
-        "unet": (made.unet, small_pipeline.UNET),
-        "vae": (made.vae, small_pipeline.VAE),
-        "text_encoder": (made.text_encoder, small_pipeline.TEXT),
-    }
-    reference = {"model_index": small_pipeline.INDEX, "scheduler": small_pipeline.SCHEDULER}
-    for name, (model, config) in parts.items():
-        tensors = small_pipeline.fill(model)
-        reference[name] = {"config": config, "tensors": tensors, "sha256": seeded.digest(tensors)}
-    write("small-pipeline", reference)
+def pipeline(name: str) -> None:
+    """A pipeline's configs, and the names and shapes of its weights, from which tests/support/pipeline.rs writes it."""
+    configs = diffusion_pictures.PIPELINES[name]
+    made = small_pipeline.pipeline(configs)
+    index = json.loads(json.dumps(small_pipeline.INDEX))
+    index["scheduler"][1] = configs["scheduler"]["_class_name"]
+    reference = {"model_index": index, "scheduler": configs["scheduler"], "pad": configs["pad"]}
+    for part in ("unet", "vae", "text_encoder"):
+        tensors = small_pipeline.fill(getattr(made, part))
+        reference[part] = {"config": configs[part], "tensors": tensors, "sha256": seeded.digest(tensors)}
+    write(name, reference)
 
 
-REFERENCES = {"small-pipeline": small}
+def schedules() -> None:
+    """Every step of every scheduler. A config's infinity is written as diffusers writes it, which is not JSON, and so is text here."""
+    described, tensors = diffusion_schedules.reference()
+    write("schedules", {str(number): {**case, "config": json.dumps(case["config"])} for number, case in enumerate(described)})
+    save_file(tensors, OUT / "schedules.safetensors")
+
+
+def both(name: str, made: tuple[dict, dict]) -> None:
+    described, tensors = made
+    write(name, described)
+    save_file(tensors, OUT / f"{name}.safetensors")
+
+
+REFERENCES = {
+    **{name: lambda name=name: pipeline(name) for name in diffusion_pictures.PIPELINES},
+    "schedules": schedules,
+    "unets": lambda: both("unets", diffusion_networks.unets()),
+    "autoencoders": lambda: both("autoencoders", diffusion_networks.vaes()),
+    "pictures": lambda: both("pictures", diffusion_pictures.pictures()),
+}
 
 
 def main() -> None:

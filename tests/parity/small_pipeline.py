@@ -11,8 +11,9 @@ same everywhere. `tests/support/pipeline.rs` writes the same folder for the test
 import sys
 from pathlib import Path
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 import seeded
@@ -94,6 +95,9 @@ INDEX = {
     "vae": ["diffusers", "AutoencoderKL"],
 }
 
+# The configs of every part, and what fills a text up to its context.
+SMALL = {"unet": UNET, "vae": VAE, "text_encoder": TEXT, "scheduler": SCHEDULER, "pad": "<|endoftext|>"}
+
 
 def names(model: torch.nn.Module) -> dict[str, str]:
     """What each of the model's tensors is called in a file: transformers leaves out `text_model.` inside a text encoder since 5.0."""
@@ -113,19 +117,19 @@ def fill(model: torch.nn.Module) -> dict[str, list[int]]:
     return inventory
 
 
-def pipeline() -> StableDiffusionImg2ImgPipeline:
+def pipeline(configs: dict = SMALL) -> StableDiffusionImg2ImgPipeline:
     """The whole pipeline."""
     parts = {
-        "unet": UNet2DConditionModel.from_config(UNET),
-        "vae": AutoencoderKL.from_config(VAE),
-        "text_encoder": CLIPTextModel(CLIPTextConfig(**TEXT)),
+        "unet": UNet2DConditionModel.from_config(configs["unet"]),
+        "vae": AutoencoderKL.from_config(configs["vae"]),
+        "text_encoder": CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])),
     }
     for part in parts.values():
         fill(part)
     return StableDiffusionImg2ImgPipeline(
         **parts,
-        tokenizer=CLIPTokenizer.from_pretrained(DEMO),
-        scheduler=PNDMScheduler.from_config(SCHEDULER),
+        tokenizer=CLIPTokenizer.from_pretrained(DEMO, pad_token=configs["pad"]),
+        scheduler=getattr(diffusers, configs["scheduler"]["_class_name"]).from_config(configs["scheduler"]),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

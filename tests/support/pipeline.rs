@@ -13,18 +13,21 @@ use serde_json::{Value, json};
 use super::folders::{create, write_json};
 use super::seeded::{self, Precision};
 
+/// The small pipeline's name.
+pub const SMALL: &str = "small-pipeline";
+
 /// The parts that have weights, with their file's name.
 const PARTS: [(&str, &str); 3] =
     [("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model")];
 
 /// Writes the pipeline into `folder`, which it makes, with weights in f32, and returns the folder.
 pub fn write(folder: &Path) -> PathBuf {
-    write_as(folder, Precision::F32, None)
+    write_as(folder, SMALL, Precision::F32, None)
 }
 
-/// The same with weights in `precision`; a variant, such as `fp16`, becomes a part of their files' names.
-pub fn write_as(folder: &Path, precision: Precision, variant: Option<&str>) -> PathBuf {
-    let reference = reference();
+/// The same of another reference, with weights in `precision`; a variant, such as `fp16`, becomes a part of their files' names.
+pub fn write_as(folder: &Path, name: &str, precision: Precision, variant: Option<&str>) -> PathBuf {
+    let reference = reference(name);
     create(folder);
     write_json(&folder.join("model_index.json"), &reference["model_index"]);
     write_json(&create(&folder.join("scheduler")).join("scheduler_config.json"), &reference["scheduler"]);
@@ -38,13 +41,13 @@ pub fn write_as(folder: &Path, precision: Precision, variant: Option<&str>) -> P
         let tensors = tensors(&reference[part]["tensors"]);
         seeded::write_seeded(&tensors, precision, &mut file).and_then(|()| file.flush()).expect("room for the weights");
     }
-    write_tokenizer(&folder.join("tokenizer"));
+    write_tokenizer(&folder.join("tokenizer"), reference["pad"].as_str().expect("a token"));
     folder.to_owned()
 }
 
-/// `tests/parity/diffusion/small-pipeline.json`: each part's config, tensors and their SHA-256.
-pub fn reference() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/diffusion/small-pipeline.json");
+/// `tests/parity/diffusion/NAME.json`: each part's config, tensors and their SHA-256.
+pub fn reference(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/parity/diffusion/{name}.json"));
     serde_json::from_slice(&fs::read(path).expect("the committed file")).expect("JSON")
 }
 
@@ -54,8 +57,8 @@ pub fn tensors(json: &Value) -> Vec<(String, Vec<usize>)> {
     json.as_object().expect("an object of shapes").iter().map(|(name, value)| (name.clone(), shape(value))).collect()
 }
 
-/// CLIP's tokenizer in the files that Stable Diffusion 1.x has.
-fn write_tokenizer(folder: &Path) {
+/// CLIP's tokenizer in the files that Stable Diffusion has.
+fn write_tokenizer(folder: &Path, pad: &str) {
     create(folder);
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo-clip");
     for file in ["vocab.json", "merges.txt"] {
@@ -65,7 +68,7 @@ fn write_tokenizer(folder: &Path) {
     let special = json!({
         "bos_token": token("<|startoftext|>"),
         "eos_token": token("<|endoftext|>"),
-        "pad_token": "<|endoftext|>",
+        "pad_token": pad,
         "unk_token": token("<|endoftext|>"),
     });
     let mut config = special.clone();

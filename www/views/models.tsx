@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { Model, ModelState } from '../app/state';
 import { texts } from '../texts';
 import { useActions, useApp } from './app';
@@ -60,8 +61,8 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
             <Icon name="check" />
             {texts.models.inUse}
           </span>
-        ) : busy ? state.status === 'downloading' && (
-          <Button testId="cancel-download" onClick={() => actions.cancelDownload()}>
+        ) : busy ? (state.status === 'downloading' || (state.info && state.info.name !== model.name)) && (
+          <Button testId="cancel-model" onClick={() => actions.cancelModel()}>
             {texts.models.cancel}
           </Button>
         ) : (
@@ -132,7 +133,7 @@ function OwnModel() {
 
 function DeviceChoice() {
   const actions = useActions();
-  const device = useApp((state) => state.settings.device);
+  const { device, precision } = useApp((state) => state.settings);
   const { info, reason } = useApp((state) => state.model);
   return (
     <section>
@@ -144,12 +145,20 @@ function DeviceChoice() {
         options={(['auto', 'cpu', 'webgpu'] as const).map((value) => ({ value, text: texts.models.devices[value] }))}
         onChange={(value) => void actions.setDevice(value)}
       />
+      <Choice
+        label={texts.models.precision}
+        value={precision}
+        testId="precision"
+        options={(['auto', 'f32', 'f16'] as const).map((value) => ({ value, text: texts.models.precisions[value] }))}
+        onChange={(value) => void actions.setPrecision(value)}
+      />
       {info && (
         <p class="small">
-          {texts.models.now(texts.header.device[info.device], info.deviceName)}, {texts.models.speed(info.imagesPerSecond)}
+          {texts.models.now(texts.header.device[info.device], info.deviceName, info.precision)}, {texts.models.speed(info.imagesPerSecond)}
         </p>
       )}
       {reason && <p class="small sentence">{reason}</p>}
+      {info?.precisionReason && <p class="small sentence">{info.precisionReason}</p>}
     </section>
   );
 }
@@ -168,9 +177,36 @@ function StorageUse() {
         <>
           <ProgressBar fraction={storage.quotaBytes ? storage.usedBytes / storage.quotaBytes : 0} label={texts.models.storage} />
           <p class="small number">{texts.models.used(storage.usedBytes, storage.quotaBytes)}</p>
+          <ForgetEverything />
         </>
       )}
       {storage.problem && <p class="warning">{storage.problem}</p>}
     </section>
+  );
+}
+
+function ForgetEverything() {
+  const actions = useActions();
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <div class="sheet-buttons">
+        {asking ? (
+          <>
+            <Button look="danger" testId="forget-everything-sure" onClick={() => void actions.forgetEverything()}>
+              {texts.models.forgetAllSure}
+            </Button>
+            <Button look="quiet" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
+              {texts.projects.keep}
+            </Button>
+          </>
+        ) : (
+          <Button icon="trash" look="quiet" testId="forget-everything" onClick={() => setAsking(true)}>
+            {texts.models.forgetAll}
+          </Button>
+        )}
+      </div>
+      <p class="small">{texts.models.forgetAllAbout}</p>
+    </>
   );
 }

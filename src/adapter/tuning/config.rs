@@ -100,6 +100,10 @@ pub enum BreakingPair {
     Independent,
 }
 
+/// Passes over the training images where all that there are is learnt from, and steps do not follow from shots: those of
+/// Meta-Adapter's training, the one method here whose paper counts them.
+pub const EPOCHS: usize = 5;
+
 /// A recipe with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

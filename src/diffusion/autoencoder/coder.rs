@@ -143,8 +143,10 @@ impl<B: DiffusionBackend> Stage<B> {
             ResidualBlock::load(parameters, &format!("{name}.resnets.{index}"), [input, width], None, norm)
         };
         let layers = (0..layers).map(layer).collect();
+        let stride = if resampler == "downsamplers" { 2 } else { 1 };
         let resampler = format!("{name}.{resampler}.0.conv");
-        Self { layers, resample: resampled.then(|| Convolution::load(parameters, &resampler, width, width)) }
+        let resample = resampled.then(|| Convolution::load_strided(parameters, &resampler, width, width, stride));
+        Self { layers, resample }
     }
 
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {

@@ -69,7 +69,7 @@ impl<B: DiffusionBackend> TinyHalf<B> {
             let (name, width) = (names.next(), stage.width);
             layers.push(match index {
                 0 => Layer::Convolution(Convolution::load(parameters, &name, 3, width), Placement::padded(1)),
-                _ => Layer::Convolution(Convolution::load_without_bias(parameters, &name, width, width), halving),
+                _ => Layer::Convolution(Convolution::load_without_bias(parameters, &name, width, width, 2), halving),
             });
             layers.extend((0..stage.blocks).map(|_| Layer::Block(Block::load(parameters, &names.next(), *stage))));
         }
@@ -91,7 +91,7 @@ impl<B: DiffusionBackend> TinyHalf<B> {
             layers.extend((0..stage.blocks).map(|_| Layer::Block(Block::load(parameters, &names.next(), *stage))));
             if index + 1 < config.decoder.len() {
                 names.skip();
-                let double = Convolution::load_without_bias(parameters, &names.next(), width, width);
+                let double = Convolution::load_without_bias(parameters, &names.next(), width, width, 1);
                 layers.push(Layer::Convolution(double, doubling));
             } else {
                 let last = Convolution::load(parameters, &names.next(), width, 3);

@@ -175,8 +175,10 @@ impl Parts<'_> {
                 )
             };
             let layers = stage.layers.iter().enumerate().map(&mut layer).collect();
+            let stride = if resampler == "downsamplers" { 2 } else { 1 };
             let resampler = format!("{name}.{index}.{resampler}.0.conv");
-            let resample = stage.resampled.then(|| Convolution::load(parameters, &resampler, width, width));
+            let resample =
+                stage.resampled.then(|| Convolution::load_strided(parameters, &resampler, width, width, stride));
             loaded.push(Stage { layers, resample });
         }
         loaded
