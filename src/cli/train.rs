@@ -237,6 +237,7 @@ impl Train {
         } else {
             unused("--c", self.c.is_some())?;
         }
+        unused("--generated", self.generated.is_some())?;
         if method != Method::Meta {
             unused("--meta-dropout", self.meta_dropout.is_some())?;
         }
