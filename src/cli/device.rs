@@ -7,10 +7,7 @@ use super::progress;
 use crate::platform::cuda;
 #[cfg(feature = "wgpu")]
 use crate::platform::gpu;
-use crate::{
-    Error, Result,
-    clip::{ClipBackend, Precision},
-};
+use crate::{Error, Result, clip::Precision, diffusion::DiffusionBackend};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,7 +41,7 @@ pub trait Task {
     /// What it gives.
     type Output;
     /// Does it on `device`.
-    fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output>;
+    fn run<B: DiffusionBackend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
 /// A device that was found, and compared with the CPU.

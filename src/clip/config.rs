@@ -114,43 +114,56 @@ impl VisionConfig {
     }
 }
 
+impl TransformerConfig {
+    fn validate(&self, tower: &str, file: &str) -> Result<()> {
+        check_size(file, &format!("{tower} width"), self.width, 16_384)?;
+        check_size(file, &format!("{tower} layers"), self.layers, 256)?;
+        check_size(file, &format!("{tower} heads"), self.heads, 1024)?;
+        check_size(file, &format!("{tower} MLP width"), self.mlp, 131_072)?;
+        if !self.width.is_multiple_of(self.heads) {
+            return Err(wrong(
+                file,
+                format!("{tower} width {} is no multiple of its {} heads", self.width, self.heads),
+            ));
+        }
+        if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
+            return Err(wrong(file, format!("{tower} layer_norm_eps must be above 0, not {}", self.epsilon)));
+        }
+        Ok(())
+    }
+}
+
+impl TextConfig {
+    /// As [`ClipConfig::validated`], for a text tower by itself.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the size that is wrong.
+    pub fn validated(self, file: &str) -> Result<Self> {
+        self.transformer.validate("text", file)?;
+        check_size(file, "vocabulary", self.vocabulary, 4_000_000)?;
+        check_size(file, "context length", self.context, 65_536)?;
+        Ok(self)
+    }
+}
+
 impl ClipConfig {
     /// Checks that the sizes make a model at all, so that nothing later divides by zero or allocates without bound.
     ///
     /// # Errors
     /// [`Error::Config`] with the size that is wrong.
-    pub fn validated(self, file: &str) -> Result<Self> {
-        let size = |name: &str, value: usize, limit: usize| match value {
-            0 => Err(wrong(file, format!("{name} is 0; it must be at least 1"))),
-            _ if value > limit => Err(wrong(file, format!("{name} is {value}, above the limit of {limit}"))),
-            _ => Ok(()),
-        };
-        let transformer = |tower: &str, shape: &TransformerConfig| {
-            size(&format!("{tower} width"), shape.width, 16_384)?;
-            size(&format!("{tower} layers"), shape.layers, 256)?;
-            size(&format!("{tower} heads"), shape.heads, 1024)?;
-            size(&format!("{tower} MLP width"), shape.mlp, 131_072)?;
-            if !shape.width.is_multiple_of(shape.heads) {
-                let why = format!("{tower} width {} is no multiple of its {} heads", shape.width, shape.heads);
-                return Err(wrong(file, why));
-            }
-            if !(shape.epsilon.is_finite() && shape.epsilon > 0.0) {
-                return Err(wrong(file, format!("{tower} layer_norm_eps must be above 0, not {}", shape.epsilon)));
-            }
-            Ok(())
-        };
-        size("embedding width", self.embedding, 16_384)?;
-        size("image size", self.vision.image(), 4096)?;
+    pub fn validated(mut self, file: &str) -> Result<Self> {
+        check_size(file, "embedding width", self.embedding, 16_384)?;
+        check_size(file, "image size", self.vision.image(), 4096)?;
         match &self.vision {
             VisionConfig::Vit(vit) => {
-                transformer("image", &vit.transformer)?;
-                size("patch_size", vit.patch, vit.image)?;
+                vit.transformer.validate("image", file)?;
+                check_size(file, "patch_size", vit.patch, vit.image)?;
             }
             VisionConfig::ResNet(resnet) => {
-                size("ResNet width", resnet.width, 1024)?;
-                size("ResNet heads", resnet.heads, 1024)?;
+                check_size(file, "ResNet width", resnet.width, 1024)?;
+                check_size(file, "ResNet heads", resnet.heads, 1024)?;
                 for blocks in resnet.stages {
-                    size("ResNet blocks", blocks, 256)?;
+                    check_size(file, "ResNet blocks", blocks, 256)?;
                 }
                 if !resnet.image.is_multiple_of(32) || !(resnet.width * 32).is_multiple_of(resnet.heads) {
                     let why = "the image size must be a multiple of 32 and 32 × width a multiple of the heads";
@@ -158,10 +171,16 @@ impl ClipConfig {
                 }
             }
         }
-        transformer("text", &self.text.transformer)?;
-        size("vocabulary", self.text.vocabulary, 4_000_000)?;
-        size("context length", self.text.context, 65_536)?;
+        self.text = self.text.validated(file)?;
         Ok(self)
+    }
+}
+
+fn check_size(file: &str, name: &str, value: usize, limit: usize) -> Result<()> {
+    match value {
+        0 => Err(wrong(file, format!("{name} is 0; it must be at least 1"))),
+        _ if value > limit => Err(wrong(file, format!("{name} is {value}, above the limit of {limit}"))),
+        _ => Ok(()),
     }
 }
 

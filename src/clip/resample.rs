@@ -5,7 +5,7 @@
 //! 2022, "On aliased resizing and surprising subtleties in GAN evaluation"), so the contract is equality of every byte.
 //! Only what survives the crop is computed: a strip of 3 × 4000 pixels costs no more than its middle.
 
-use std::ops::Range;
+use std::{f64::consts::PI, ops::Range};
 
 use image::RgbImage;
 
@@ -27,6 +27,8 @@ pub enum Filter {
     Bilinear,
     /// Keys's cubic with a = −½ over four pixels, what CLIP was trained with.
     Bicubic,
+    /// Lanczos's windowed sinc over six pixels, what Stable Diffusion's pictures are resized with.
+    Lanczos,
 }
 
 impl Filter {
@@ -35,6 +37,7 @@ impl Filter {
         match self {
             Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
+            Self::Lanczos => 3.0,
         }
     }
 
@@ -45,9 +48,15 @@ impl Filter {
             Self::Bilinear if x < 1.0 => 1.0 - x,
             Self::Bicubic if x < 1.0 => ((-0.5 + 2.0) * x - (-0.5 + 3.0)) * x * x + 1.0,
             Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
+            Self::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
             _ => 0.0,
         }
     }
+}
+
+fn sinc(x: f64) -> f64 {
+    let x = x * PI;
+    if x == 0.0 { 1.0 } else { x.sin() / x }
 }
 
 /// A rectangle of a picture, in pixels.

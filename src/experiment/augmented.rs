@@ -2,15 +2,28 @@
 //!
 //! For a training image `some/image.jpg` under the data set's image folder they are `label_preserving/some/image/K.png`,
 //! `label_breaking/some/image/K.png`, and, for the second view of the latter, `label_breaking_view/some/image/K.png`, with K from
-//! 0 on.
+//! 0 on. What the manifest beside them calls dropped is not used, whether its file is still there or not.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error, Result,
     adapter::tuning::BreakingPair,
+    augment::manifest::Manifest,
     data::{Item, quote},
 };
+
+/// The paths of the images that the manifest in `root` calls dropped.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn dropped(root: &Path) -> Result<HashSet<String>> {
+    let entries = Manifest::of(root).read()?.by_picture;
+    Ok(entries.into_iter().filter(|(_, entry)| entry.dropped.is_some()).map(|(picture, _)| picture).collect())
+}
 
 /// The generated images of one kind for one training image, by their paths relative to `root`, in order.
 fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
@@ -31,16 +44,22 @@ fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Up to `most` label-preserving images of each training image, with its label. An image that was drawn several times has
-/// them once.
+/// Where an image of `root` lies, for a reader of pictures that may begin at another folder.
+fn place(root: &Path, path: &str) -> String {
+    root.join(path).to_string_lossy().into_owned()
+}
+
+/// Up to `most` label-preserving images of each training image that are not among the `dropped`, with its label. An image that was
+/// drawn several times has them once. Their paths begin with `root`, which is best an absolute one.
 ///
 /// # Errors
 /// [`Error::Data`] where there is none at all.
-pub fn preserving(root: &Path, train: &[Item], most: usize) -> Result<Vec<Item>> {
+pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &HashSet<String>) -> Result<Vec<Item>> {
     let items: Vec<Item> = distinct(train)
         .flat_map(|item| {
-            let paths = images(root, "label_preserving", item).into_iter().take(most);
-            paths.map(|path| Item { path, ..item.clone() }).collect::<Vec<_>>()
+            let all = images(root, "label_preserving", item).into_iter();
+            let paths = all.filter(|path| !dropped.contains(path)).take(most);
+            paths.map(|path| Item { path: place(root, &path), ..item.clone() }).collect::<Vec<_>>()
         })
         .collect();
     if items.is_empty() {
@@ -54,12 +73,12 @@ pub fn preserving(root: &Path, train: &[Item], most: usize) -> Result<Vec<Item>>
     Ok(items)
 }
 
-/// Two views of each label-breaking image of the training images, by their paths. They carry no label.
+/// Two views of each label-breaking image of the training images, by their paths as above. They carry no label.
 ///
 /// # Errors
 /// [`Error::Data`] where there is no image at all, or no second view.
 pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[String; 2]>> {
-    let mut pairs = Vec::new();
+    let mut pairs: Vec<[String; 2]> = Vec::new();
     let mut any = false;
     for item in distinct(train) {
         let first = images(root, "label_breaking", item);
@@ -94,7 +113,7 @@ pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[
         };
         return Err(none(root, kind, train, advice));
     }
-    Ok(pairs)
+    Ok(pairs.into_iter().map(|pair| pair.map(|path| place(root, &path))).collect())
 }
 
 /// Each image once, in the order of the list.

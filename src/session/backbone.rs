@@ -6,7 +6,7 @@ use crate::{
     Error, Result,
     adapter::{Learnt, Tuning},
     clip::{Clip, ClipBackend, ClipConfig, Precision, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
-    weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout},
+    weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout, tokenizer},
 };
 
 /// Texts that go through the text tower together.
@@ -52,7 +52,7 @@ impl<B: ClipBackend> Backbone<B> {
         let checkpoint = Checkpoint::from_files(files)?;
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
-        let tokenizer = tokenizer(files)?;
+        let tokenizer = tokenizer::find(files)?;
         let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
         let clip = clip.in_precision(precision);
         // Last, because damaged weights are the better explanation where there are both.
@@ -157,21 +157,8 @@ fn preprocessing(files: &dyn ModelFiles, layout: Layout, size: usize) -> Result<
     }
     // Without a config it is the rule of the code that the weights' names come from.
     let crop_offset = match layout {
-        Layout::HuggingFace => CropOffset::Down,
         Layout::OpenAi => CropOffset::Even,
+        _ => CropOffset::Down,
     };
     Ok(found.unwrap_or_else(|| Preprocess { crop_offset, ..Preprocess::clip(size as u32) }))
-}
-
-/// `vocab.json` + `merges.txt` are a quarter of `tokenizer.json`; without either it is CLIP's own vocabulary.
-fn tokenizer(files: &dyn ModelFiles) -> Result<Tokenizer> {
-    if let (Some(vocabulary), Some(merges)) = (files.open("vocab.json")?, files.open("merges.txt")?) {
-        let label = format!("{}/vocab.json", files.label());
-        let merges_label = format!("{}/merges.txt", files.label());
-        return Tokenizer::from_vocab_merges(vocabulary.bytes(), merges.bytes(), &label, &merges_label);
-    }
-    match files.open("tokenizer.json")? {
-        Some(bytes) => Tokenizer::from_tokenizer_json(bytes.bytes(), &format!("{}/tokenizer.json", files.label())),
-        None => Tokenizer::clip(),
-    }
 }

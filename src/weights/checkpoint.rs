@@ -31,7 +31,49 @@ impl Checkpoint {
     /// # Errors
     /// A damaged file, or names of neither layout.
     pub fn from_blob(label: &str, blob: Arc<dyn Blob>) -> Result<Self> {
-        Self::new(label, vec![TensorFile::open(label, blob)?])
+        Self::clip(label, vec![TensorFile::open(label, blob)?])
+    }
+
+    /// The weights of a diffusers pipeline's component that are one file.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn from_file(file: TensorFile) -> Result<Self> {
+        let label = file.label().to_owned();
+        Self::component(&label, vec![file])
+    }
+
+    /// Opens the weights of a diffusers pipeline's component: `{stem}.safetensors`, its shards by index, or those of a `variant`
+    /// (`{stem}.fp16.safetensors`). Without a variant asked for it is the plain one, or else the one in half precision.
+    ///
+    /// # Errors
+    /// No such weights, only weights that would have to be unpickled, or damaged ones.
+    pub fn from_component(files: &dyn ModelFiles, stem: &str, variant: Option<&str>) -> Result<Self> {
+        let variants = variant.map_or(vec!["", ".fp16", ".bf16"], |_| vec![""]);
+        for suffix in variants {
+            let suffix = variant.map_or(suffix.to_owned(), |variant| format!(".{variant}"));
+            let name = format!("{stem}{suffix}.safetensors");
+            if let Some(blob) = files.open(&name)? {
+                return Self::component(&files.place(&name), vec![TensorFile::open(files.place(&name), blob)?]);
+            }
+            // diffusers has written the variant's name in both places.
+            for index in [format!("{stem}.safetensors.index{suffix}.json"), format!("{name}.index.json")] {
+                if let Some(bytes) = files.open(&index)? {
+                    return Self::component(&files.label(), shards(files, &index, bytes.bytes())?);
+                }
+            }
+        }
+        let wanted = variant.map_or(String::new(), |variant| format!(".{variant}"));
+        let mut why = format!("there is no {stem}{wanted}.safetensors here; download it");
+        for pickle in [format!("{stem}.bin"), "pytorch_model.bin".to_owned()] {
+            if files.open(&pickle)?.is_some() {
+                why = format!(
+                    "there is {pickle}, a pickle, but no {stem}{wanted}.safetensors; pickles are never opened here, get the \
+                     safetensors of this model"
+                );
+            }
+        }
+        Err(Error::Weights { file: files.label(), why })
     }
 
     /// Opens the weights among a model's files: `model.safetensors`, its shards by index, or OpenCLIP's file.
@@ -40,13 +82,18 @@ impl Checkpoint {
     /// No weights, only weights that would have to be unpickled, or damaged ones.
     pub fn from_files(files: &dyn ModelFiles) -> Result<Self> {
         let label = files.label();
-        for name in ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"] {
+        let mut names = ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"];
+        // A repository of timm holds the whole model in OpenCLIP's file, and in model.safetensors the image tower alone.
+        if files.open("open_clip_config.json")?.is_some() {
+            names.rotate_left(1);
+        }
+        for name in names {
             if let Some(blob) = files.open(name)? {
                 let place = files.place(name);
-                return Self::new(&place, vec![TensorFile::open(place.as_str(), blob)?]);
+                return Self::clip(&place, vec![TensorFile::open(place.as_str(), blob)?]);
             }
             if let Some(index) = files.open(&format!("{name}.index.json"))? {
-                return Self::new(&label, shards(files, &format!("{name}.index.json"), index.bytes())?);
+                return Self::clip(&label, shards(files, &format!("{name}.index.json"), index.bytes())?);
             }
         }
         let names = files.names()?;
@@ -63,16 +110,8 @@ impl Checkpoint {
         Err(Error::Weights { file: label, why })
     }
 
-    fn new(label: &str, files: Vec<TensorFile>) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for (index, file) in files.iter().enumerate() {
-            for (name, shape) in file.shapes() {
-                if tensors.insert(name.clone(), (index, shape)).is_some() {
-                    let why = format!("tensor '{name}' stands in two shards; get the model again");
-                    return Err(Error::Weights { file: label.into(), why });
-                }
-            }
-        }
+    fn clip(label: &str, files: Vec<TensorFile>) -> Result<Self> {
+        let tensors = listed(label, &files)?;
         let layout = Layout::detect(tensors.keys().map(String::as_str)).ok_or_else(|| Error::Tensors {
             file: label.into(),
             why: format!(
@@ -81,6 +120,12 @@ impl Checkpoint {
                 tensors.len()
             ),
         })?;
+        Ok(Self { label: label.into(), files, tensors, layout })
+    }
+
+    fn component(label: &str, files: Vec<TensorFile>) -> Result<Self> {
+        let tensors = listed(label, &files)?;
+        let layout = Layout::detect_component(tensors.keys().map(String::as_str));
         Ok(Self { label: label.into(), files, tensors, layout })
     }
 
@@ -128,6 +173,20 @@ impl Checkpoint {
         reader.finish()?;
         Ok(model)
     }
+}
+
+/// Each tensor's file and shape.
+fn listed(label: &str, files: &[TensorFile]) -> Result<BTreeMap<String, (usize, Vec<usize>)>> {
+    let mut tensors = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        for (name, shape) in file.shapes() {
+            if tensors.insert(name.clone(), (index, shape)).is_some() {
+                let why = format!("tensor '{name}' stands in two shards; get the model again");
+                return Err(Error::Weights { file: label.into(), why });
+            }
+        }
+    }
+    Ok(tensors)
 }
 
 /// Bytes as lower-case hexadecimal digits.

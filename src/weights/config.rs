@@ -31,6 +31,10 @@ pub fn find(files: &dyn ModelFiles, checkpoint: &Checkpoint) -> Result<ClipConfi
             Some(bytes) => open_clip(&file("open_clip_config.json"), bytes.bytes()),
             None => inferred(checkpoint),
         },
+        Layout::HuggingFaceText | Layout::Diffusers | Layout::OldDiffusers => Err(wrong(
+            checkpoint.label(),
+            "a diffusion pipeline's component, not a CLIP; give the folder of a CLIP".into(),
+        )),
     }
 }
 
@@ -57,49 +61,69 @@ pub fn hugging_face(file: &str, bytes: &[u8]) -> Result<ClipConfig> {
             patch: vision.patch_size.unwrap_or(32),
             transformer: vision.shape.resolved(file, [12, 768, 12, 3072])?,
         }),
-        text: TextConfig {
-            vocabulary: text.vocab_size.unwrap_or(49_408),
-            context: text.max_position_embeddings.unwrap_or(77),
-            end_of_text: match text.eos_token_id.unwrap_or(49_407) {
-                2 => EndOfText::LargestId,
-                id => EndOfText::Id(id),
-            },
-            transformer: text.shape.resolved(file, [12, 512, 8, 2048])?,
-        },
+        text: text.resolved(file)?,
     }
     .validated(file)
 }
 
+/// Reads a Hugging Face `config.json` of a `CLIPTextModel`, the text tower by itself.
+///
+/// # Errors
+/// As [`hugging_face`].
+pub fn hugging_face_text(file: &str, bytes: &[u8]) -> Result<TextConfig> {
+    let keys: Value = parse(file, bytes)?;
+    check_object(file, "a model's config", &keys)?;
+    if let Some(kind) = keys["model_type"].as_str().filter(|kind| *kind != "clip_text_model") {
+        return Err(wrong(file, format!("model_type is '{kind}'; only 'clip_text_model' is supported")));
+    }
+    check_tower_sizes(file, "", &keys)?;
+    parse::<HuggingFaceText>(file, bytes)?.resolved(file)?.validated(file)
+}
+
 /// Checks the sizes of a Hugging Face config one by one, so that a wrong one is named by the file's own key.
 fn check_sizes(file: &str, config: &Value) -> Result<()> {
-    let check = |place: &str, value: Option<&Value>, limit: u64| match value {
-        None | Some(Value::Null) => Ok(()),
-        Some(value) if value.as_u64().is_some_and(|size| (1..=limit).contains(&size)) => Ok(()),
-        Some(value) => Err(wrong(file, format!("{place} is {value}; it must be a whole number from 1 to {limit}"))),
-    };
-    if !config.is_object() {
-        return Err(wrong(file, "not a model's config: it must be a JSON object".into()));
-    }
-    check("projection_dim", config.get("projection_dim"), 16_384)?;
+    check_object(file, "a model's config", config)?;
+    check_size(file, "projection_dim", config.get("projection_dim"), 16_384)?;
     for half in ["vision_config", "text_config"] {
-        let Some(keys) = config.get(half) else { continue };
-        if !keys.is_object() {
-            return Err(wrong(file, format!("{half} is {keys}; it must be a JSON object")));
-        }
-        for (key, limit) in [
-            ("hidden_size", 16_384),
-            ("num_hidden_layers", 256),
-            ("num_attention_heads", 1024),
-            ("intermediate_size", 131_072),
-            ("image_size", 4096),
-            ("patch_size", 4096),
-            ("vocab_size", 4_000_000),
-            ("max_position_embeddings", 65_536),
-        ] {
-            check(&format!("{half}.{key}"), keys.get(key), limit)?;
+        if let Some(keys) = config.get(half) {
+            check_object(file, half, keys)?;
+            check_tower_sizes(file, &format!("{half}."), keys)?;
         }
     }
     Ok(())
+}
+
+fn check_object(file: &str, what: &str, value: &Value) -> Result<()> {
+    if value.is_object() {
+        Ok(())
+    } else {
+        Err(wrong(file, format!("{what} must be a JSON object; get the file again")))
+    }
+}
+
+/// Checks one tower's sizes; `prefix` is what its keys stand under.
+fn check_tower_sizes(file: &str, prefix: &str, keys: &Value) -> Result<()> {
+    for (key, limit) in [
+        ("hidden_size", 16_384),
+        ("num_hidden_layers", 256),
+        ("num_attention_heads", 1024),
+        ("intermediate_size", 131_072),
+        ("image_size", 4096),
+        ("patch_size", 4096),
+        ("vocab_size", 4_000_000),
+        ("max_position_embeddings", 65_536),
+    ] {
+        check_size(file, &format!("{prefix}{key}"), keys.get(key), limit)?;
+    }
+    Ok(())
+}
+
+fn check_size(file: &str, place: &str, value: Option<&Value>, limit: u64) -> Result<()> {
+    match value {
+        None | Some(Value::Null) => Ok(()),
+        Some(value) if value.as_u64().is_some_and(|size| (1..=limit).contains(&size)) => Ok(()),
+        Some(value) => Err(wrong(file, format!("{place} is {value}; it must be a whole number from 1 to {limit}"))),
+    }
 }
 
 /// Reads an `open_clip_config.json`.
@@ -240,6 +264,20 @@ struct HuggingFaceText {
     eos_token_id: Option<u32>,
     #[serde(flatten)]
     shape: HuggingFaceShape,
+}
+
+impl HuggingFaceText {
+    fn resolved(self, file: &str) -> Result<TextConfig> {
+        Ok(TextConfig {
+            vocabulary: self.vocab_size.unwrap_or(49_408),
+            context: self.max_position_embeddings.unwrap_or(77),
+            end_of_text: match self.eos_token_id.unwrap_or(49_407) {
+                2 => EndOfText::LargestId,
+                id => EndOfText::Id(id),
+            },
+            transformer: self.shape.resolved(file, [12, 512, 8, 2048])?,
+        })
+    }
 }
 
 #[derive(Deserialize, Default)]

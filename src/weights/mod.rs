@@ -10,6 +10,7 @@ pub mod files;
 pub mod names;
 pub mod peft;
 pub mod tensors;
+pub mod tokenizer;
 pub mod training_file;
 
 pub use adapter_file::{AdapterFile, AdapterInfo};

@@ -7,6 +7,12 @@ pub enum Layout {
     HuggingFace,
     /// OpenAI's own names, which OpenCLIP kept.
     OpenAi,
+    /// transformers 5's `CLIPTextModel`: Hugging Face's names without the tower's.
+    HuggingFaceText,
+    /// diffusers, whose tensors are asked for by their own names.
+    Diffusers,
+    /// diffusers before 0.17, which called the projections of an autoencoder's attention otherwise.
+    OldDiffusers,
 }
 
 /// Which tensors of a file make one that the towers ask for.
@@ -28,11 +34,32 @@ impl Layout {
         })
     }
 
+    /// Tells the layout of a diffusers pipeline's component by the names in a file.
+    pub fn detect_component<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
+        let telling = |name: &str| match name {
+            "text_model.embeddings.token_embedding.weight" => Some(Self::HuggingFace),
+            "embeddings.token_embedding.weight" => Some(Self::HuggingFaceText),
+            _ if name.ends_with(".mid_block.attentions.0.query.weight") => Some(Self::OldDiffusers),
+            _ => None,
+        };
+        names.find_map(telling).unwrap_or(Self::Diffusers)
+    }
+
     /// The tensors that make `name`.
     pub fn recipe(self, name: &str) -> Recipe {
         match self {
-            Self::OpenAi => plain(name.to_owned()),
+            Self::OpenAi | Self::Diffusers => plain(name.to_owned()),
             Self::HuggingFace => hugging_face(name),
+            Self::HuggingFaceText => {
+                let mut recipe = hugging_face(name);
+                recipe.parts.iter_mut().for_each(|part| *part = part.replacen("text_model.", "", 1));
+                recipe
+            }
+            Self::OldDiffusers => {
+                let projections = [("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")];
+                let old = |name: String, (new, old)| name.replace(&format!(".{new}."), &format!(".{old}."));
+                plain(projections.into_iter().fold(name.to_owned(), old))
+            }
         }
     }
 
@@ -43,7 +70,8 @@ impl Layout {
                 matches!(name, "input_resolution" | "context_length" | "vocab_size" | "attn_mask")
                     || name.ends_with(".num_batches_tracked")
             }
-            Self::HuggingFace => name.ends_with(".position_ids"),
+            Self::HuggingFace | Self::HuggingFaceText => name.ends_with("embeddings.position_ids"),
+            Self::Diffusers | Self::OldDiffusers => false,
         }
     }
 }
@@ -108,5 +136,18 @@ mod tests {
         assert_eq!(fused[1], "text_model.encoder.layers.11.self_attn.k_proj.bias");
         let mlp = layout.recipe("visual.transformer.resblocks.0.mlp.c_proj.weight").parts;
         assert_eq!(mlp, ["vision_model.encoder.layers.0.mlp.fc2.weight"]);
+        assert_eq!(Layout::HuggingFaceText.recipe("ln_final.bias").parts, ["final_layer_norm.bias"]);
+    }
+
+    #[test]
+    fn diffusers_names() {
+        let attention = "encoder.mid_block.attentions.0";
+        let layout = Layout::detect_component([format!("{attention}.query.weight").as_str()].into_iter());
+        assert_eq!(layout, Layout::OldDiffusers);
+        let recipe = |name: &str| layout.recipe(&format!("{attention}.{name}")).parts;
+        assert_eq!(recipe("to_out.0.bias"), [format!("{attention}.proj_attn.bias")]);
+        assert_eq!(recipe("to_q.weight"), [format!("{attention}.query.weight")]);
+        assert_eq!(recipe("group_norm.weight"), [format!("{attention}.group_norm.weight")]);
+        assert_eq!(Layout::detect_component(["conv_in.weight"].into_iter()), Layout::Diffusers);
     }
 }

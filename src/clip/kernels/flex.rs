@@ -143,19 +143,19 @@ fn attention_shape(qkv: &Tensor<Flex, 3>, heads: usize, causal: bool) -> Attenti
 }
 
 /// The tensor in `f32` and in order, whatever it was; free if it already is.
-fn dense<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
+pub(crate) fn dense<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
     let tensor = if tensor.dtype() == DType::F32 { tensor } else { tensor.cast(DType::F32) };
     let tensor = tensor.into_primitive().tensor();
     if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
 }
 
 /// The numbers of a tensor from [`dense`].
-fn values(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("a dense f32 tensor is one slice")
 }
 
 /// Numbers as a tensor of `dtype`.
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType) -> Tensor<Flex, D> {
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType) -> Tensor<Flex, D> {
     let layout = Layout::contiguous(Shape::from(shape));
     let primitive = FlexTensor::new(Bytes::from_elems(values), layout, DType::F32);
     let tensor = Tensor::from_primitive(TensorPrimitive::Float(primitive));

@@ -8,7 +8,7 @@
 mod autodiff;
 pub mod cpu;
 pub mod dropout;
-mod flex;
+pub(crate) mod flex;
 pub mod portable;
 pub mod self_test;
 

@@ -48,7 +48,7 @@ pub fn apply<B: Backend, const D: usize>(x: Tensor<B, D>, activation: Activation
 }
 
 /// What loses too much in half precision: computed in f32, given back in the format that it came in.
-fn in_f32<B: Backend, const D: usize>(
+pub(crate) fn in_f32<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     compute: impl FnOnce(Tensor<B, D>) -> Tensor<B, D>,
 ) -> Tensor<B, D> {
@@ -68,10 +68,11 @@ pub fn layer_norm<B: Backend>(
     beta: &Tensor<B, 1>,
     epsilon: f64,
 ) -> Tensor<B, 3> {
+    let [gamma, beta] = [gamma, beta].map(|vector| vector.clone().cast(FloatDType::F32).unsqueeze());
     in_f32(x, |x| {
         let centred = x.clone() - x.mean_dim(2);
         let variance = centred.clone().powi_scalar(2).mean_dim(2);
-        centred / (variance + epsilon).sqrt() * gamma.clone().unsqueeze() + beta.clone().unsqueeze()
+        centred / (variance + epsilon).sqrt() * gamma + beta
     })
 }
 

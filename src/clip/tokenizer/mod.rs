@@ -196,6 +196,17 @@ impl Tokenizer {
         Ok(Self { padding, vocabulary, bytes, last_bytes, merges, specials, start, end, words, byte_level_words })
     }
 
+    /// Fills texts up with this token, which from now on is recognised as a whole inside a text too, as transformers does with
+    /// every special token. Whether the vocabulary has it.
+    pub fn pad_with(&mut self, token: &str) -> bool {
+        let Some(id) = self.token_id(token) else { return false };
+        self.padding = id;
+        if !self.specials.iter().any(|special| special.text == token) {
+            self.specials.push(Special { text: token.into(), id, normalised: false });
+        }
+        true
+    }
+
     /// The number of ids: one more than the highest.
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary.values().max().map_or(0, |&id| id as usize + 1)

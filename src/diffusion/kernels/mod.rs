@@ -1,12 +1,16 @@
 //! The operations that Stable Diffusion's networks have beside those of CLIP's towers, so that a backend may fuse them.
 //!
-//! Every backend gets the portable definition in [`portable`] by one line.
+//! Every backend gets the portable definition in [`portable`] by one line; the CPU backend (Flex) has its own in [`cpu`].
 
+pub mod cpu;
+mod flex;
 pub mod portable;
 
 use std::fmt::Debug;
 
 use burn::tensor::Tensor;
+
+pub use flex::PackedFilter;
 
 use crate::clip::ClipBackend;
 
@@ -41,11 +45,12 @@ pub trait DiffusionBackend: ClipBackend {
     /// A frozen filter in the form that this backend convolves by fastest.
     type Filter: Clone + Debug + Send + Sync + 'static;
 
-    /// Takes a filter `[out, in, size, size]` (as checkpoints store it) into that form. Consumes it: never two copies.
-    fn filter(weight: Tensor<Self, 4>) -> Self::Filter;
+    /// Takes a filter `[out, in, size, size]` (as checkpoints store it) into that form; its places will lie `stride` apart. Consumes it:
+    /// never two copies.
+    fn filter(weight: Tensor<Self, 4>, stride: usize) -> Self::Filter;
 
     /// The convolution of `x` `[batch, height, width, in]`, with `bias` `[out]` and `residual` `[batch, height', width', out]` added;
-    /// the result is `[batch, height', width', out]`.
+    /// the result is `[batch, height', width', out]`. `placement.stride` is what the filter was made for.
     fn convolve(
         x: Tensor<Self, 4>,
         filter: &Self::Filter,
@@ -80,12 +85,13 @@ pub trait DiffusionBackend: ClipBackend {
 }
 
 /// Gives a backend the portable definitions.
+#[cfg(any(feature = "candle", feature = "cuda", feature = "wgpu"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl DiffusionBackend for $backend {
             type Filter = Tensor<Self, 4>;
 
-            fn filter(weight: Tensor<Self, 4>) -> Self::Filter {
+            fn filter(weight: Tensor<Self, 4>, _stride: usize) -> Self::Filter {
                 weight
             }
 
@@ -125,6 +131,9 @@ macro_rules! use_portable_kernels {
     };
 }
 
-use_portable_kernels!(burn_flex::Flex);
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
+#[cfg(feature = "cuda")]
+use_portable_kernels!(burn_cuda::Cuda);
+#[cfg(feature = "wgpu")]
+use_portable_kernels!(burn_wgpu::Wgpu);

@@ -61,6 +61,8 @@ impl SweepPlan {
                                 logit_scale: self.logit_scale,
                                 base_to_novel: self.base_to_novel,
                                 start: None,
+                                epochs: None,
+                                generated: None,
                                 recipe: method.recipe(shots)?,
                             };
                             cells.push(Cell {

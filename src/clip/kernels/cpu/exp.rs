@@ -1,4 +1,4 @@
-//! The exponential, and the two activations made of it with their derivatives.
+//! The exponential, and the activations made of it, two with their derivatives.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
@@ -38,6 +38,13 @@ pub fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 #[inline(always)]
 pub fn quick_gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let e = exp(simd, simd.mul(x, simd.splat(-1.702)));
+    simd.div(x, simd.add(simd.splat(1.0), e))
+}
+
+/// `x · σ(x)` (Elfwing, Uchibe and Doya, 2017).
+#[inline(always)]
+pub fn silu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let e = exp(simd, simd.sub(simd.splat(0.0), x));
     simd.div(x, simd.add(simd.splat(1.0), e))
 }
 

@@ -89,50 +89,56 @@ impl Packed {
         if size == 0 {
             return result;
         }
-        let panels = self.outputs.div_ceil(self.width);
+        let panels = self.panels();
         let block = rows_in_block(rows, self.inputs, panels);
         let output = Output::new(&mut result);
         parallel::for_each(rows.div_ceil(block) * panels, |task| {
             let (start, panel) = (task / panels * block, task % panels);
             let rows = block.min(rows - start);
-            self.instructions.run(Task {
-                weights: self,
-                x: &x[start * self.inputs..],
-                bias,
-                activation,
-                residual,
-                output: &output,
-                start,
-                rows,
-                panel,
-            });
+            let x = &x[start * self.inputs..];
+            let output = &output;
+            self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panel });
         });
         result
+    }
+
+    /// One block of rows times one panel, for those who make the rows on the way.
+    pub(crate) fn block(&self, block: Block<'_>) {
+        self.instructions.run(block);
+    }
+
+    /// How many panels there are.
+    pub(crate) fn panels(&self) -> usize {
+        self.outputs.div_ceil(self.width)
     }
 }
 
 /// How many rows a task takes: what the cache holds, fewer where the threads would otherwise lack tasks, equal in all
 /// tasks but the last.
-fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
+pub(crate) fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
     let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
     let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
     rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(MOST_ROWS)
 }
 
 /// One block of rows times one panel.
-struct Task<'a> {
-    weights: &'a Packed,
-    x: &'a [f32],
-    bias: Option<&'a [f32]>,
-    activation: Activation,
-    residual: Option<&'a [f32]>,
-    output: &'a Output<'a>,
-    start: usize,
-    rows: usize,
-    panel: usize,
+pub(crate) struct Block<'a> {
+    pub weights: &'a Packed,
+    /// The block's rows, `[rows, inputs]`.
+    pub x: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    pub activation: Activation,
+    /// Of all rows.
+    pub residual: Option<&'a [f32]>,
+    /// Of all rows.
+    pub output: &'a Output<'a>,
+    /// Which row of all is the first.
+    pub start: usize,
+    pub rows: usize,
+    pub panel: usize,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for Block<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -145,7 +151,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl Block<'_> {
     #[inline(always)]
     fn product<S: Simd, const COLUMNS: usize>(&self, simd: S) {
         let (inputs, width, most) = (self.weights.inputs, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));

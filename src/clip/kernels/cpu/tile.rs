@@ -1,5 +1,6 @@
 //! The microkernel of every matrix product here, and the memory that it works in.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use super::simd::Simd;
@@ -157,6 +158,21 @@ impl Aligned {
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
         &mut self.values[self.start..self.start + self.length]
     }
+}
+
+/// Runs `work` on `length` numbers that a thread keeps from one call to the next, whatever they were: the system takes as long to
+/// give out fresh memory as a small kernel to fill it.
+pub fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Aligned> = RefCell::new(Aligned::zeros(0));
+    }
+    let mut scratch = SCRATCH.replace(Aligned::zeros(0));
+    if scratch.length < length {
+        scratch = Aligned::zeros(length);
+    }
+    let result = work(&mut scratch.as_mut_slice()[..length]);
+    SCRATCH.set(scratch);
+    result
 }
 
 /// A result that tasks on several threads fill piece by piece, each its own part of many rows.

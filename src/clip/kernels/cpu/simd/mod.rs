@@ -151,6 +151,18 @@ pub trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
+/// Asks for [`Simd::LANES`] and [`Simd::COLUMNS`].
+struct Sizes;
+
+impl Kernel for Sizes {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> (usize, usize) {
+        (S::LANES, S::COLUMNS)
+    }
+}
+
 /// Which instruction set the kernels use. Only sets that this machine has can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions(Set);
@@ -216,15 +228,12 @@ impl Instructions {
 
     /// How many columns a panel of packed weights has with these instructions.
     pub fn panel(self) -> usize {
-        struct Panel;
-        impl Kernel for Panel {
-            type Output = usize;
+        let (lanes, columns) = self.run(Sizes);
+        lanes * columns
+    }
 
-            #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> usize {
-                S::LANES * S::COLUMNS
-            }
-        }
-        self.run(Panel)
+    /// How many numbers a vector of these instructions holds.
+    pub fn lanes(self) -> usize {
+        self.run(Sizes).0
     }
 }
