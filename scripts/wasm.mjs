@@ -1,12 +1,14 @@
 // npm run wasm [-- --cpu-only]: the core as three WebAssembly modules, www/wasm/cpu, www/wasm/relaxed and www/wasm/gpu.
 //
-// Cargo knows what has to be compiled again; the steps after it are skipped while their input is the same.
+// A module is left alone while everything that it was made from is the same. Cargo alone would compile the first two each time: they
+// differ in a flag only, so one takes the other's place in its folder.
 
-import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { Stop, at, compressed, install, main, needCargo, output, run, sha256, size, write } from './shared.mjs';
+import { filesRead, fingerprint } from './fingerprint.mjs';
+import { Stop, at, compressed, install, main, needCargo, output, root, run, size, write } from './shared.mjs';
 
 const TARGET = 'wasm32-unknown-unknown';
 
@@ -21,6 +23,9 @@ const MODULES = {
   gpu: { profile: 'webgpu', features: 'webgpu' },
 };
 
+/** What every module depends on beside the files that the compiler reads. */
+const SETTINGS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'rust-toolchain.toml', 'scripts/wasm.mjs'];
+
 /** The version that the crate was locked to; the tool must be of just this one. */
 function bindgenVersion() {
   const found = /name = "wasm-bindgen"\nversion = "([^"]+)"/.exec(readFileSync(at('Cargo.lock'), 'utf8').replaceAll('\r\n', '\n'));
@@ -34,13 +39,13 @@ function bindgen() {
   const own = at('target', 'tools', 'bin', process.platform === 'win32' ? 'wasm-bindgen.exe' : 'wasm-bindgen');
   const fits = (tool) => output(tool, ['--version']) === `wasm-bindgen ${version}`;
   const there = ['wasm-bindgen', own].find(fits);
-  if (there) return { tool: there, version };
+  if (there) return there;
   console.log(`wasm-bindgen ${version} is not here yet: installing it into target/tools (some minutes, once)`);
   // Not --locked: its lock file names versions that have been withdrawn.
   const args = ['install', 'wasm-bindgen-cli', '--version', version, '--root', at('target', 'tools'), '--bin', 'wasm-bindgen'];
   run('cargo', args, { env: { ...process.env, ...QUICK } });
   if (!fits(own)) throw new Stop(`wasm-bindgen ${version} was installed but does not run: remove target/tools and try again`);
-  return { tool: own, version };
+  return own;
 }
 
 // The tool runs for a second at a time, so compiling it well would cost more than it gives.
@@ -56,7 +61,7 @@ function needTarget() {
   run('rustup', ['target', 'add', TARGET]);
 }
 
-/** Compiles one module; returns where Cargo put it. */
+/** Compiles one module; returns where Cargo put it, and beside it, as lowshot.d, the list of what was read. */
 function compile({ profile, features, flags = [] }) {
   // As a variable the flags would replace those of .cargo/config.toml, without which there is no SIMD; and they are meant for
   // this machine's processor.
@@ -68,27 +73,28 @@ function compile({ profile, features, flags = [] }) {
   return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
 }
 
-/** Makes www/wasm/NAME from what Cargo compiled. */
-async function build(name) {
-  const module = MODULES[name];
-  const compiled = compile(module);
-  const { tool, version } = bindgen();
+/** Makes www/wasm/NAME, unless it is there and was made from the same. */
+async function build(name, compiler) {
   const folder = at('www', 'wasm', name);
   const file = path.join(folder, 'lowshot_bg.wasm');
-  const input = sha256(`${sha256(readFileSync(compiled))} ${version} ${OPTIONS}`);
   const stamp = path.join(folder, 'stamp.json');
+  const input = (files) => fingerprint(root, [...SETTINGS, ...files], name, compiler);
   const made = existsSync(stamp) && existsSync(file) ? JSON.parse(readFileSync(stamp, 'utf8')) : undefined;
-  if (made?.input === input) {
+  if (made?.files && made.input === input(made.files)) {
     console.log(`www/wasm/${name} is up to date: ${made.sizes}`);
     return;
   }
+  const start = Date.now();
+  const compiled = compile(MODULES[name]);
+  const files = filesRead(readFileSync(compiled.replace(/wasm$/, 'd'), 'utf8'), root);
   rmSync(folder, { recursive: true, force: true });
-  run(tool, [...OPTIONS, '--target', 'web', '--out-dir', folder, '--out-name', 'lowshot', compiled]);
+  run(bindgen(), [...OPTIONS, '--target', 'web', '--out-dir', folder, '--out-name', 'lowshot', compiled]);
   const bytes = readFileSync(file);
   const { br } = await compressed(bytes);
   const sizes = `${size(bytes.length)}, ${size(br.length)} with brotli`;
   console.log(`www/wasm/${name}: ${sizes}`);
-  write(stamp, JSON.stringify({ input, sizes }));
+  // What was changed meanwhile may not be in it: without a stamp it is made again the next time.
+  if ([...SETTINGS, ...files].every((name) => statSync(at(name)).mtimeMs < start)) write(stamp, JSON.stringify({ input: input(files), sizes, files }));
 }
 
 /** Builds the modules that are not up to date. */
@@ -96,10 +102,11 @@ export async function buildModules({ cpuOnly = false } = {}) {
   needCargo();
   needTarget();
   install();
-  await build('cpu');
-  await build('relaxed');
+  const compiler = output('rustc', ['--version']);
+  await build('cpu', compiler);
+  await build('relaxed', compiler);
   if (!cpuOnly) {
-    await build('gpu');
+    await build('gpu', compiler);
   } else if (!existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {
     // The same functions, and no GPU found: so that the page compiles. Without a stamp, so the next full build replaces it.
     cpSync(at('www', 'wasm', 'cpu'), at('www', 'wasm', 'gpu'), { recursive: true });

@@ -25,6 +25,8 @@ pub mod train;
 pub mod weights;
 
 #[cfg(feature = "native")]
+pub mod augment;
+#[cfg(feature = "native")]
 pub mod cli;
 #[cfg(feature = "native")]
 pub mod diffusion;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-use crate::{Result, clip::ClipBackend};
+use crate::{Result, diffusion::DiffusionBackend};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -23,7 +23,7 @@ pub trait Task {
     /// What it gives.
     type Output;
     /// Does it on `device`.
-    fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output>;
+    fn run<B: DiffusionBackend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
 impl Device {

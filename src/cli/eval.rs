@@ -1,6 +1,6 @@
 //! `lowshot eval`: test a trained adapter on a data set's test images.
 
-use std::{path::PathBuf, time::Instant};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -18,8 +18,8 @@ use crate::{
         dataset::Dataset,
         features::{FeatureCache, Folder},
         plan::LogitScale,
-        result::{RunResult, Seconds, predictions_csv},
-        workbench::Workbench,
+        result::{RunResult, predictions_csv},
+        workbench::{Measured, Workbench},
     },
     platform::{models, native},
     session::Backbone,
@@ -89,19 +89,17 @@ impl Task for Eval {
         let images = Folder(dataset.root.clone());
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
         let scale = LogitScale::Fixed(100.0);
-        // What changed towers see is of use to this adapter alone.
-        let cache = cache.filter(|_| learnt.tuning.is_none());
-        let mut cache = FeatureCache::open(cache.as_deref(), &backbone, &mut progress)?;
+        let mut cache = match learnt.tuning {
+            None => FeatureCache::open(cache.as_deref(), &backbone, &mut progress)?,
+            // What changed towers see is of use to this adapter alone.
+            Some(_) => FeatureCache::forgetful(),
+        };
         let mut bench = Workbench::new(&backbone, &images, Vec::new(), scale, &mut cache);
-        let start = Instant::now();
-        let features = bench.features("test", &split.test, &mut progress)?;
-        let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
-        let start = Instant::now();
-        let (scores, metrics) = bench.test(learnt.head.as_ref(), features, &split.test)?;
-        seconds.test = start.elapsed().as_secs_f64();
+        let measured = bench.measure("test", learnt.head.as_ref(), &split.test, &mut progress)?;
+        let Measured { predictions, metrics, seconds } = measured;
         let result = RunResult { seconds, ..RunResult::new(&dataset, &backbone, &learnt, &split.classes, &metrics) };
         if let Some(out) = &self.out {
-            let predictions = predictions_csv(&split.test, &split.classes, &scores)?;
+            let predictions = predictions_csv(&split.test, &split.classes, &predictions)?;
             let numbers = result.to_json()?;
             native::write_files(
                 out,

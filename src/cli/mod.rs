@@ -2,6 +2,7 @@
 //!
 //! This is the only folder that prints: results on stdout, everything else on stderr.
 
+mod augment;
 mod classify;
 mod convert;
 mod demo;
@@ -9,6 +10,7 @@ mod device;
 mod doctor;
 mod embed;
 mod eval;
+mod fetch;
 mod models;
 mod picture;
 mod progress;
@@ -38,6 +40,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Demo),
     Classify(classify::Classify),
+    Augment(Box<augment::Augment>),
     Convert(convert::Convert),
     Embed(embed::Embed),
     Train(Box<train::Train>),
@@ -45,6 +48,7 @@ enum Command {
     Report(report::Report),
     Sweep(sweep::Sweep),
     Serve(serve::Serve),
+    Fetch(fetch::Fetch),
     Models(models::Models),
     Doctor(doctor::Doctor),
 }
@@ -59,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
     let result = match arguments.command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
+        Command::Augment(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Embed(command) => command.run(),
         Command::Train(command) => command.run(),
@@ -66,6 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Command::Report(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Serve(command) => command.run(page),
+        Command::Fetch(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };

@@ -41,12 +41,14 @@ impl Models {
                     format!("{} px", model.image),
                     if place(model.repository).is_some() { "yes" } else { "no" }.to_owned(),
                     model.about.to_owned(),
-                    model.repository.map_or_else(String::new, |repository| format!("hf download {repository}")),
+                    model.repository.map_or_else(String::new, |_| format!("lowshot fetch {}", model.name)),
                 ]
             })
             .collect();
         table::rows(&["name", "parameters", "input", "here", "what for", "get it with"], &rows, &[1, 2]);
-        table::line("\n--model also takes a folder (Hugging Face or OpenCLIP layout) or a safetensors file.");
+        table::line(
+            "\n--model also takes a folder (Hugging Face or OpenCLIP layout), a safetensors file, or a fetched repository as organisation/name.",
+        );
         Ok(())
     }
 }

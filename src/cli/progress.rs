@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     Error,
-    experiment::{Event, Observer},
+    experiment::{Event, Observer, report::html::duration},
 };
 
 /// How often a line is written where there is no terminal.
@@ -28,7 +28,8 @@ impl Progress {
         Self { terminal: stderr().is_terminal(), bar: None, last_line: Instant::now() }
     }
 
-    fn show(&mut self, what: &'static str, done: usize, total: usize, detail: &str) {
+    /// `guesses` says that the bar adds how long the rest will take, by how fast it moves.
+    fn show(&mut self, what: &'static str, done: usize, total: usize, detail: &str, guesses: bool) {
         if !self.terminal {
             if self.last_line.elapsed() >= LINE_EVERY {
                 self.last_line = Instant::now();
@@ -38,9 +39,10 @@ impl Progress {
         }
         if self.bar.as_ref().is_none_or(|(shown, _)| *shown != what) {
             self.finish();
-            let style = "{prefix:>16} [{bar:30}] {pos}/{len} {msg} {eta}";
+            let eta = if guesses { " {eta}" } else { "" };
+            let style = format!("{{prefix:>16}} [{{bar:30}}] {{pos}}/{{len}} {{msg}}{eta}");
             let bar = ProgressBar::new(total as u64).with_prefix(what);
-            if let Ok(style) = ProgressStyle::with_template(style) {
+            if let Ok(style) = ProgressStyle::with_template(&style) {
                 bar.set_style(style.progress_chars("━╸ "));
             }
             self.bar = Some((what, bar));
@@ -64,13 +66,20 @@ impl Progress {
 impl Observer for Progress {
     fn observe(&mut self, event: &Event) {
         match event {
-            Event::Progress { what, done, total } => self.show(what, *done, *total, ""),
-            Event::Step(step) => self.show("training", step.step, step.steps, &format!("loss {:.4}", step.loss)),
+            Event::Progress { what, done, total } => self.show(what, *done, *total, "", true),
+            Event::Step(step) => {
+                self.show("training", step.step, step.steps, &format!("loss {:.4}", step.loss), true);
+            }
+            Event::Generating { done, total, seconds_left } => {
+                let left = seconds_left.map(|seconds| format!("about {} left", roughly(seconds)));
+                self.show("pictures", *done, *total, &left.unwrap_or_default(), false);
+            }
             Event::Note { text } => {
                 self.finish();
                 note(&format!("note: {text}"));
             }
             Event::Features { .. } => self.finish(),
+            Event::Spent(_) => {}
         }
     }
 }
@@ -78,6 +87,14 @@ impl Observer for Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// A time that nobody knows better than to two digits.
+fn roughly(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 99.5 => format!("{:.0} s", seconds),
+        seconds => duration(seconds),
     }
 }
 

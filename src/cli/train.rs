@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapter::{Method, Recipe},
+    adapter::{Method, Recipe, tuning::EPOCHS},
     clip::ClipBackend,
     data::Shots,
     experiment::{
@@ -28,6 +28,12 @@ use crate::{
 };
 
 /// Learn from a few images of each class, then test once.
+///
+/// With `--shots all` it is all of the training images. Training through the towers then passes over them 5 times (see --epochs
+/// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
+/// decode (as many as RAYON_NUM_THREADS says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
+/// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
+/// where that is too much.
 ///
 /// The flags of the student project that this follows are understood too, spelled with underscores as there.
 #[derive(Args)]
@@ -60,8 +66,11 @@ pub struct Train {
     #[arg(long)]
     lr: Option<f64>,
     /// Training steps in all.
-    #[arg(long, conflicts_with = "n_iters")]
+    #[arg(long, conflicts_with_all = ["n_iters", "epochs"])]
     iters: Option<usize>,
+    /// Passes over all images to learn from, in place of steps, for training through the towers [default with --shots all: 5].
+    #[arg(long, conflicts_with = "n_iters")]
+    epochs: Option<usize>,
     /// Training steps for each shot.
     #[arg(long = "n-iters", alias = "n_iters")]
     n_iters: Option<usize>,
@@ -158,15 +167,29 @@ impl Train {
         })
     }
 
-    /// The method with its hyper-parameters.
-    fn recipe(&self) -> Result<Recipe> {
-        let method = self.tuning.method(self.method)?;
+    /// How often training through the towers passes over the images, where steps are not given otherwise.
+    fn epochs(&self, method: Method) -> Result<Option<usize>> {
+        let tunes = matches!(method, Method::Tuning(_));
+        match self.epochs {
+            Some(_) if !tunes => Err(Error::Usage(format!("--epochs means nothing for method {method}; leave it out"))),
+            Some(0) => Err(Error::Usage("--epochs 0 trains nothing: give at least one".into())),
+            Some(epochs) => Ok(Some(epochs)),
+            None if tunes && self.shots == Shots::All && self.iters.is_none() && self.n_iters.is_none() => {
+                Ok(Some(EPOCHS))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The method with its hyper-parameters. How many steps `epochs` are is not known yet.
+    fn recipe(&self, method: Method, epochs: Option<usize>) -> Result<Recipe> {
         let steps = match (self.iters, self.n_iters, self.shots) {
+            _ if epochs.is_some() => epochs,
             (Some(steps), ..) => Some(steps),
             (None, Some(iterations), Shots::PerClass(shots)) => Some(iterations.saturating_mul(shots)),
             (None, Some(_), Shots::All) => {
                 return Err(Error::Usage(
-                    "--n_iters is for each shot, which 'all' does not count; give --iters".into(),
+                    "--n_iters is for each shot, which 'all' does not count; give --iters or --epochs".into(),
                 ));
             }
             (None, None, _) => None,
@@ -223,7 +246,9 @@ impl Task for Train {
     type Output = (RunResult, PathBuf);
 
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<Self::Output> {
-        let recipe = self.recipe()?;
+        let method = self.tuning.method(self.method)?;
+        let epochs = self.epochs(method)?;
+        let recipe = self.recipe(method, epochs)?;
         let out = self.out();
         let mut progress = Progress::new();
         let tunes = matches!(recipe, Recipe::Tuning(_));
@@ -247,6 +272,7 @@ impl Task for Train {
             logit_scale: self.logit_scale,
             base_to_novel: self.base_to_novel,
             start: self.project.load_ckpt.map(|path| adapter_file(&path)),
+            epochs,
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };

@@ -86,6 +86,9 @@ pub struct Tuning {
     /// Learn from up to so many label-preserving images of each training image too.
     #[arg(long)]
     preserving: Option<usize>,
+    /// What the loss of label-preserving images is multiplied by [default: 1].
+    #[arg(long)]
+    preserving_weight: Option<f64>,
 }
 
 /// Declares an enum of flag values that are those of another enum.
@@ -180,6 +183,7 @@ impl Tuning {
             ("--lambda-breaking", self.lambda_breaking.is_some()),
             ("--breaking-pair", self.breaking_pair.is_some()),
             ("--preserving", self.preserving.is_some()),
+            ("--preserving-weight", self.preserving_weight.is_some()),
         ]
         .into_iter()
         .find_map(|(flag, given)| given.then_some(flag))
@@ -209,7 +213,8 @@ impl Tuning {
             (None, Shots::PerClass(shots)) => preset.steps_per_shot().saturating_mul(shots.max(1)),
             (None, Shots::All) => {
                 return Err(Error::Usage(
-                    "with --shots all the number of steps does not follow from the shots; give --iters".into(),
+                    "with --shots all the number of steps does not follow from the shots; give --iters or --epochs"
+                        .into(),
                 ));
             }
         };
@@ -217,6 +222,10 @@ impl Tuning {
         set(&mut config.augment, self.augment.map(Into::into));
         set(&mut config.draw, self.draw.map(Into::into));
         set(&mut config.preserving, self.preserving);
+        set(&mut config.preserving_weight, self.preserving_weight);
+        if self.preserving_weight.is_some() && config.preserving == 0 {
+            return Err(without("--preserving-weight", "--preserving"));
+        }
         set(&mut config.accumulate, self.accumulate);
         config.checkpoint_blocks = self.checkpoint_blocks;
         set(&mut config.optimiser.learning_rate, learning_rate);

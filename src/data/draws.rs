@@ -24,6 +24,13 @@ pub struct Draws {
     batch: usize,
 }
 
+/// The order in which an epoch sees the pictures.
+#[derive(Default)]
+struct Order {
+    epoch: Option<usize>,
+    pictures: Vec<usize>,
+}
+
 impl Draws {
     /// Batches of `batch` among `pictures`, neither of which is 0.
     pub fn new(draw: Draw, pictures: usize, batch: usize, seed: u64) -> Self {
@@ -32,21 +39,31 @@ impl Draws {
 
     /// The pictures of `step`, counted from 0.
     pub fn batch(&self, step: usize) -> Vec<usize> {
+        self.drawn(step, &mut Order::default())
+    }
+
+    /// The pictures of step `first` and of each that follows, without end. An epoch's order is made once, and is all that is
+    /// held.
+    pub fn batches(&self, first: usize) -> impl Iterator<Item = Vec<usize>> + use<> {
+        let (draws, mut order) = (self.clone(), Order::default());
+        (first..).map(move |step| draws.drawn(step, &mut order))
+    }
+
+    fn drawn(&self, step: usize, order: &mut Order) -> Vec<usize> {
         match self.draw {
             Draw::Replacement => {
                 let mut generator = ClassGenerator::new(self.seed, &format!("batch {step}"));
                 (0..self.batch).map(|_| generator.below(self.pictures)).collect()
             }
             Draw::Shuffled => {
-                let (mut epoch, mut order) = (usize::MAX, Vec::new());
                 let places = step * self.batch..(step + 1) * self.batch;
                 places
                     .map(|place| {
-                        if place / self.pictures != epoch {
-                            epoch = place / self.pictures;
-                            order = self.epoch(epoch);
+                        let epoch = place / self.pictures;
+                        if order.epoch != Some(epoch) {
+                            *order = Order { epoch: Some(epoch), pictures: self.epoch(epoch) };
                         }
-                        order[place % self.pictures]
+                        order.pictures[place % self.pictures]
                     })
                     .collect()
             }
@@ -85,6 +102,8 @@ mod tests {
         for draw in [Draw::Shuffled, Draw::Replacement] {
             let draws = Draws::new(draw, 160, 32, 1);
             assert_eq!(draws.batch(17), draws.clone().batch(17));
+            let following: Vec<Vec<usize>> = draws.batches(3).take(20).collect();
+            assert_eq!(following, (3..23).map(|step| draws.batch(step)).collect::<Vec<_>>());
             assert_ne!(draws.batch(17), draws.batch(18));
             assert_ne!(draws.batch(17), Draws::new(draw, 160, 32, 2).batch(17));
         }

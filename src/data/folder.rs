@@ -8,6 +8,7 @@
 //! - an image that lies beside the class folders has no class: it is left out and noted;
 //! - classes are numbered in the byte order of their names, as in torchvision's `ImageFolder`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::item::relative_path;
@@ -38,10 +39,12 @@ pub fn from_listing(listing: &[String], place: &str) -> Result<(Split, Vec<Strin
     let mut notes = Vec::new();
     let shown = listing.iter().filter(|path| !is_hidden(path)).map(|path| {
         let end = if path.ends_with('/') { "/" } else { "" };
-        relative_path(path).map(|path| path + end).map_err(|why| wrong(place, why))
+        let plain = relative_path(path).map_err(|why| wrong(place, why))? + end;
+        // Nearly all are in that form already, and need not be held twice.
+        Ok(if plain == *path { Cow::Borrowed(path.as_str()) } else { Cow::Owned(plain) })
     });
-    let listing = shown.collect::<Result<Vec<String>>>()?;
-    let paths: Vec<&str> = listing.iter().map(String::as_str).collect();
+    let listing = shown.collect::<Result<Vec<Cow<'_, str>>>>()?;
+    let paths: Vec<&str> = listing.iter().map(AsRef::as_ref).collect();
     let tops: BTreeSet<&str> = paths.iter().filter_map(|path| Some(path.split_once('/')?.0)).collect();
     let val = ["val", "valid", "validation"].into_iter().find(|name| tops.contains(name));
     let divided = tops.contains("train") && (val.is_some() || tops.contains("test"));
@@ -71,7 +74,7 @@ pub fn from_listing(listing: &[String], place: &str) -> Result<(Split, Vec<Strin
     let labels: BTreeMap<&str, usize> = names.into_iter().zip(0..).collect();
     let items = |part: &BTreeMap<&str, Vec<&str>>| -> Result<Vec<Item>> {
         let lists = part.iter().map(|(class, paths)| class_items(class, labels[class], paths, place));
-        Ok(lists.collect::<Result<Vec<_>>>()?.concat())
+        Ok(lists.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     };
     let (split, more) = Split::new(items(&train)?, items(&val_part)?, items(&test)?, place)?;
     notes.extend(more);
@@ -166,7 +169,7 @@ fn class_folders<'a>(
 fn numbered(folders: &BTreeMap<&str, Vec<&str>>, place: &str) -> Result<Vec<Item>> {
     enough_classes(folders.len(), place)?;
     let lists = folders.iter().zip(0..).map(|((class, paths), label)| class_items(class, label, paths, place));
-    Ok(lists.collect::<Result<Vec<_>>>()?.concat())
+    Ok(lists.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn class_items(class: &str, label: usize, paths: &[&str], place: &str) -> Result<Vec<Item>> {

@@ -3,6 +3,8 @@
 //! It is the form of CoOp (Zhou et al., *Learning to Prompt for Vision-Language Models*, 2022), in which the few-shot
 //! literature exchanges its splits.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::{Item, quote, utf8, wrong};
@@ -88,16 +90,27 @@ fn item_from(entry: &Value) -> Result<Item, String> {
     }
 }
 
-/// Writes lists, one entry a line, in the order given: the same lists make the same bytes on every machine.
+/// Lists as text, one entry a line, in the order given: the same lists make the same bytes on every machine.
 pub fn to_json(lists: &[(&str, &[Item])]) -> String {
-    let list = |(name, items): &(&str, &[Item])| {
-        let entry = |item: &Item| {
+    let mut text = String::new();
+    // Writing to a text does not fail.
+    let _ = write_json(lists, &mut text);
+    text
+}
+
+/// The same, written piece by piece: the lists may be long.
+///
+/// # Errors
+/// `out` takes no more.
+pub fn write_json(lists: &[(&str, &[Item])], out: &mut impl fmt::Write) -> fmt::Result {
+    out.write_str("{")?;
+    for (index, (name, items)) in lists.iter().enumerate() {
+        write!(out, "{}\n  {}: [", if index > 0 { "," } else { "" }, Value::from(*name))?;
+        for (index, item) in items.iter().enumerate() {
             let (path, class) = (Value::from(item.path.as_str()), Value::from(item.class.as_str()));
-            format!("    [{path}, {}, {class}]", item.label)
-        };
-        let entries = items.iter().map(entry).collect::<Vec<_>>().join(",\n");
-        let entries = if entries.is_empty() { entries } else { format!("\n{entries}\n  ") };
-        format!("  {}: [{entries}]", Value::from(*name))
-    };
-    format!("{{\n{}\n}}\n", lists.iter().map(list).collect::<Vec<_>>().join(",\n"))
+            write!(out, "{}\n    [{path}, {}, {class}]", if index > 0 { "," } else { "" }, item.label)?;
+        }
+        out.write_str(if items.is_empty() { "]" } else { "\n  ]" })?;
+    }
+    out.write_str("\n}\n")
 }

@@ -134,6 +134,17 @@ pub fn sample(split: &Split, shots: Shots, seed: u64) -> Result<(FewShot, Vec<St
     Ok((drawn, notes))
 }
 
+/// Up to `most` different images of each class among `items`, drawn by `seed` and grouped by class in the order of the labels:
+/// a few for whatever does not grow with the data set.
+pub fn at_most(items: &[Item], classes: &[String], most: usize, seed: u64) -> Vec<Item> {
+    let lists = by_class(items, classes.len());
+    let drawn = lists.iter().zip(classes).flat_map(|(images, class)| {
+        let images = ClassGenerator::new(seed, class).shuffled(images);
+        images.into_iter().take(most).cloned().collect::<Vec<_>>()
+    });
+    drawn.collect()
+}
+
 fn names_where(split: &Split, is_so: impl Fn(usize) -> bool) -> Vec<&str> {
     split.classes.iter().enumerate().filter(|(label, _)| is_so(*label)).map(|(_, name)| name.as_str()).collect()
 }

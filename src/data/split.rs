@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
+use std::fmt;
 
 use sha2::{Digest, Sha256};
 
@@ -68,12 +69,19 @@ impl Split {
 
     /// The split in CoOp's JSON form, one entry a line.
     pub fn to_json(&self) -> String {
-        lists::to_json(&[("train", &self.train), ("val", &self.val), ("test", &self.test)])
+        lists::to_json(&self.lists())
     }
 
     /// SHA-256 of [`Split::to_json`], in hexadecimal: equal for equal splits, however their files are laid out.
     pub fn sha256(&self) -> String {
-        format!("{:x}", Sha256::digest(self.to_json()))
+        let mut hash = Hashed(Sha256::new());
+        // Hashing does not fail.
+        let _ = lists::write_json(&self.lists(), &mut hash);
+        format!("{:x}", hash.0.finalize())
+    }
+
+    fn lists(&self) -> [(&'static str, &[Item]); 3] {
+        [("train", &self.train), ("val", &self.val), ("test", &self.test)]
     }
 
     /// All items: train, val, test.
@@ -92,6 +100,16 @@ impl Split {
             item.class.clone_from(&self.classes[item.label]);
         }
         self
+    }
+}
+
+/// The hash of what is written to it.
+struct Hashed(Sha256);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text);
+        Ok(())
     }
 }
 

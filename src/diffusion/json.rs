@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// More than any network has of channels, tokens or layers; a forged file must not make us allocate without bound.
+/// More than any network has of channels; a forged file must not make us allocate without bound.
 pub(super) const MOST: usize = 65_536;
+/// Likewise of blocks, and of layers in one.
+pub(super) const MOST_LAYERS: usize = 64;
 
 /// The keys of a config.
 pub(super) struct Config {
@@ -39,22 +41,29 @@ impl Config {
 
     /// A number from 1 to [`MOST`].
     pub(super) fn size(&self, key: &str, default: usize) -> Result<usize> {
-        self.get(key).map_or(Ok(default), |value| self.as_size(key, value))
+        self.get(key).map_or(Ok(default), |value| self.as_size(key, value, MOST))
     }
 
-    pub(super) fn as_size(&self, key: &str, value: &Value) -> Result<usize> {
-        let size = value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| (1..=MOST).contains(size));
-        size.ok_or_else(|| self.wrong(format!("{key} is {value}; it must be a whole number from 1 to {MOST}")))
+    /// A number of layers, from 1 to [`MOST_LAYERS`].
+    pub(super) fn layers(&self, key: &str, default: usize) -> Result<usize> {
+        self.get(key).map_or(Ok(default), |value| self.as_size(key, value, MOST_LAYERS))
+    }
+
+    pub(super) fn as_size(&self, key: &str, value: &Value, most: usize) -> Result<usize> {
+        let size = value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| (1..=most).contains(size));
+        size.ok_or_else(|| self.wrong(format!("{key} is {value}; it must be a whole number from 1 to {most}")))
     }
 
     /// A list of such numbers.
     pub(super) fn sizes(&self, key: &str, default: &[usize]) -> Result<Vec<usize>> {
         match self.get(key) {
             None => Ok(default.into()),
-            Some(Value::Array(values)) if (1..=64).contains(&values.len()) => {
-                values.iter().map(|value| self.as_size(key, value)).collect()
+            Some(Value::Array(values)) if (1..=MOST_LAYERS).contains(&values.len()) => {
+                values.iter().map(|value| self.as_size(key, value, MOST)).collect()
             }
-            Some(value) => Err(self.wrong(format!("{key} is {value}; it must be a list of up to 64 sizes"))),
+            Some(value) => {
+                Err(self.wrong(format!("{key} is {value}; it must be a list of up to {MOST_LAYERS} whole numbers")))
+            }
         }
     }
 

@@ -142,6 +142,16 @@ impl<B: DiffusionBackend> Pipeline<B> {
         Ok(Self { sha256, autoencoder, ..self })
     }
 
+    /// The network that is asked at each step.
+    pub fn unet(&self) -> &Unet<B> {
+        &self.unet
+    }
+
+    /// What takes pictures to latents and back.
+    pub fn autoencoder(&self) -> &Autoencoder<B> {
+        &self.autoencoder
+    }
+
     /// Pictures' sides are multiples of this, in pixels.
     pub fn side_multiple(&self) -> usize {
         self.autoencoder.reduction()

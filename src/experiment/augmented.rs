@@ -2,15 +2,28 @@
 //!
 //! For a training image `some/image.jpg` under the data set's image folder they are `label_preserving/some/image/K.png`,
 //! `label_breaking/some/image/K.png`, and, for the second view of the latter, `label_breaking_view/some/image/K.png`, with K from
-//! 0 on.
+//! 0 on. What the manifest beside them calls dropped is not used, whether its file is still there or not.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error, Result,
     adapter::tuning::BreakingPair,
+    augment::manifest::Manifest,
     data::{Item, quote},
 };
+
+/// The paths of the images that the manifest in `root` calls dropped.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn dropped(root: &Path) -> Result<HashSet<String>> {
+    let entries = Manifest::of(root).read()?.by_picture;
+    Ok(entries.into_iter().filter(|(_, entry)| entry.dropped.is_some()).map(|(picture, _)| picture).collect())
+}
 
 /// The generated images of one kind for one training image, by their paths relative to `root`, in order.
 fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
@@ -31,15 +44,16 @@ fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Up to `most` label-preserving images of each training image, with its label. An image that was drawn several times has
-/// them once.
+/// Up to `most` label-preserving images of each training image that are not among the `dropped`, with its label. An image that was
+/// drawn several times has them once.
 ///
 /// # Errors
 /// [`Error::Data`] where there is none at all.
-pub fn preserving(root: &Path, train: &[Item], most: usize) -> Result<Vec<Item>> {
+pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &HashSet<String>) -> Result<Vec<Item>> {
     let items: Vec<Item> = distinct(train)
         .flat_map(|item| {
-            let paths = images(root, "label_preserving", item).into_iter().take(most);
+            let all = images(root, "label_preserving", item).into_iter();
+            let paths = all.filter(|path| !dropped.contains(path)).take(most);
             paths.map(|path| Item { path, ..item.clone() }).collect::<Vec<_>>()
         })
         .collect();

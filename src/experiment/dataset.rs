@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::augment::origin::Kind;
 use crate::data::registry::{KNOWN, Known, SplitSource};
 use crate::data::{Item, Split, aircraft, class_names, folder, quote, table, templates, wrong};
-use crate::{Error, Result};
+use crate::{Error, Result, platform::native};
 
 /// A split together with the folder that its images lie in.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ impl Dataset {
     /// folder, or a folder of class folders.
     ///
     /// `root` is where to look for a known name: the data set's own folder or the one that holds it; without it, the
-    /// current folder and `data` in it. For a split JSON or a table, `root` is what the image paths are relative to;
+    /// current folder, `data` in it, and where `lowshot fetch` puts data sets. For a split JSON or a table, `root` is what the image paths are relative to;
     /// without it, the file's own folder (for a known data set's split file, its image folder beside the file). Only
     /// the split is read here; whether the images are there shows when they are used ([`Dataset::check_files`]).
     ///
@@ -64,12 +65,13 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Data`] that names the first missing file and says how many are missing.
-    pub fn check_files(&self, items: &[Item]) -> Result<()> {
-        let paths: HashSet<PathBuf> = items.iter().map(|item| self.path(item)).collect();
-        let mut missing: Vec<&PathBuf> = paths.iter().filter(|path| !path.is_file()).collect();
+    pub fn check_files<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> Result<()> {
+        let mut seen = HashSet::new();
+        let different = items.into_iter().filter(|item| seen.insert(item.path.as_str()));
+        let mut missing: Vec<PathBuf> = different.map(|item| self.path(item)).filter(|path| !path.is_file()).collect();
         missing.sort();
         let Some(first) = missing.first() else { return Ok(()) };
-        let (count, all, name) = (missing.len(), paths.len(), &self.name);
+        let (count, all, name) = (missing.len(), seen.len(), &self.name);
         let why =
             format!("not found, as {count} of the {all} images needed: unpack all of {name}, or correct the root");
         Err(wrong(first.display().to_string(), why))
@@ -97,6 +99,9 @@ fn open_known(known: &'static Known, name: &str, root: Option<&Path>) -> Result<
         // Without a root the name may itself be the path of a folder here.
         None => vec![PathBuf::from(name), PathBuf::from(known.folder), Path::new("data").join(known.folder)],
     };
+    if root.is_none() {
+        folders.extend(native::data_folder().map(|data| data.join(known.folder)));
+    }
     folders.dedup();
     let file = known.split.file();
     let is_here = |folder: &PathBuf| split_folder(known, folder).join(file).is_file();
@@ -232,7 +237,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Lists a folder as [`folder::from_listing`] wants it.
 ///
 /// Links are followed, each folder once, so that a link to a folder above does not lead around for ever. Hidden
-/// folders are not entered.
+/// folders are not entered, nor those in `top` that generated images lie in.
 fn listing(top: &Path) -> Result<Vec<String>> {
     /// More files than any data set that this program could train on; reached by giving a whole disk by mistake.
     const MOST_FILES: usize = 5_000_000;
@@ -255,8 +260,14 @@ fn listing(top: &Path) -> Result<Vec<String>> {
             if name.starts_with('.') {
                 continue;
             }
-            // A link that leads nowhere is listed as a file, and missed when it is used.
-            let is_folder = fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            // Only a link is looked at itself, which counts where there are a million files; one that leads nowhere is listed as
+            // a file, and missed when it is used.
+            let kind = entry.file_type().map_err(unreadable)?;
+            let is_link_to_folder = || fs::metadata(entry.path()).is_ok_and(|status| status.is_dir());
+            let is_folder = kind.is_dir() || kind.is_symlink() && is_link_to_folder();
+            if is_folder && prefix.is_empty() && Kind::ALL.iter().any(|kind| kind.folder() == name) {
+                continue;
+            }
             let path = format!("{prefix}{name}{}", if is_folder { "/" } else { "" });
             if is_folder {
                 ahead.push((entry.path(), path.clone()));

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     Error, Result,
-    adapter::Method,
+    adapter::{Method, Recipe},
     clip::ClipBackend,
-    data::{FewShot, Shots, sample},
+    data::{FewShot, Item, Shots, base_classes, sample},
     platform::{models, native},
     session::Backbone,
 };
@@ -48,15 +48,28 @@ impl<B: ClipBackend> Executor<B> {
         Self { device: device.clone(), cache, datasets: HashMap::new(), model: None }
     }
 
-    /// The plan as it will be written into its folder: with the data set's own templates where it has none, and the name
-    /// of the device that will compute it.
+    /// The plan as it will be written into its folder: with the data set's own templates where it has none, the number of
+    /// steps that its epochs are, and the name of the device that will compute it.
     ///
     /// # Errors
-    /// A combination that makes no sense; as [`Dataset::open`].
+    /// A combination that makes no sense; as [`Dataset::open`]; a few-shot list that cannot be read, where it has epochs.
     pub fn resolve(&mut self, mut plan: Plan) -> Result<Plan> {
         check(&plan)?;
         if plan.templates.is_empty() {
             plan.templates.clone_from(&self.dataset(&plan)?.templates);
+        }
+        if let Some(epochs) = plan.epochs.take() {
+            let dataset = self.dataset(&plan)?;
+            let base = if plan.base_to_novel { base_classes(dataset.split.classes.len()).end } else { usize::MAX };
+            let count = |items: &[Item]| items.iter().filter(|item| item.label < base).count();
+            let images = match (plan.shots, &plan.fewshot) {
+                // Without making the list, which may be long.
+                (Shots::All, None) => count(&dataset.split.train),
+                _ => count(&list(&plan, &dataset)?.0.train),
+            };
+            if let Recipe::Tuning(config) = &mut plan.recipe {
+                config.steps = epochs.saturating_mul(images).div_ceil(config.batch).max(1);
+            }
         }
         plan.device = B::name(&self.device);
         Ok(plan)
@@ -73,10 +86,7 @@ impl<B: ClipBackend> Executor<B> {
         let plan = self.resolve(plan)?;
         let dataset = self.dataset(&plan)?;
         dataset.notes.iter().for_each(|note| observer(&Event::note(note)));
-        let (list, notes) = match &plan.fewshot {
-            Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split)?,
-            None => sample(&dataset.split, plan.shots, plan.seed)?,
-        };
+        let (list, notes) = list(&plan, &dataset)?;
         notes.iter().for_each(|note| observer(&Event::note(note)));
         run::check_folder(out, &plan)?;
         let Model { backbone, features, .. } = self.model(&plan.model, &mut observer)?;
@@ -106,6 +116,14 @@ impl<B: ClipBackend> Executor<B> {
             }
         };
         Ok(self.model.insert(model))
+    }
+}
+
+/// The images that a plan learns from, and notes on them.
+fn list(plan: &Plan, dataset: &Dataset) -> Result<(FewShot, Vec<String>)> {
+    match &plan.fewshot {
+        Some(path) => FewShot::from_json(&native::read(path)?, &path.display().to_string(), &dataset.split),
+        None => sample(&dataset.split, plan.shots, plan.seed),
     }
 }
 

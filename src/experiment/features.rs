@@ -5,7 +5,6 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::mpsc,
     thread,
 };
 
@@ -14,24 +13,28 @@ use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Event, Observer};
+use super::{
+    Event, Observer,
+    ahead::Ahead,
+    segment::{self, Key, Segment},
+};
 use crate::{
     Error, Result,
     clip::ClipBackend,
     data::decode::decode,
-    platform::native,
+    platform::{native, parallel},
     session::Backbone,
     train,
-    weights::{TensorFile, checkpoint::hex, tensors},
+    weights::checkpoint::hex,
 };
 
 /// Pictures that go through the image tower together.
 const BATCH: usize = 32;
-/// Features after which a segment is written, so that an interrupted run keeps most of its work.
+/// Features after which a segment is written, so that an interrupted run keeps most of its work; also those that are handed
+/// over together, which divides them as [`crate::adapter::scores`] does.
 const SEGMENT: usize = 2048;
-
-/// SHA-256 of a file's bytes.
-type ContentHash = [u8; 32];
+/// Numbers that are held in memory where there is no folder, 256 MiB.
+const MOST_HELD: usize = 64 << 20;
 
 /// How features were come by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -72,19 +75,48 @@ impl ImageSource for Folder {
 /// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder. They
 /// compute the pictures of one folder one after the other, each then reading what the others have written. Where the file
 /// system does not lock files two may compute the same picture, which costs time and nothing else.
-#[derive(Default)]
+///
+/// In memory are the hashes alone; features are read from their segment when they are asked for. Without a folder they are held
+/// as long as they are few.
 pub struct FeatureCache {
     folder: Option<PathBuf>,
     /// Segments that were read, or were found to be broken.
-    segments: HashSet<PathBuf>,
-    known: HashMap<ContentHash, Vec<f32>>,
+    read: HashSet<PathBuf>,
+    segments: Vec<Segment>,
+    /// The segment and the row of each picture.
+    known: HashMap<Key, (u32, u32)>,
+    /// Numbers in memory, and how many of them may stay there.
+    held: usize,
+    most_held: usize,
     /// Zero-shot weights by the prompts that they are of; few enough to live in memory alone.
     texts: HashMap<Vec<Vec<String>>, Vec<f32>>,
-    /// Files by their label, so that each is read for its hash once. Pictures do not change while a program runs.
-    hashes: HashMap<String, ContentHash>,
+    /// Keys by the SHA-256 of a file's label, so that each file is read for its hash once. Pictures do not change while a
+    /// program runs.
+    keys: HashMap<[u8; 32], Key>,
+}
+
+impl Default for FeatureCache {
+    /// One without a folder.
+    fn default() -> Self {
+        Self {
+            folder: None,
+            read: HashSet::new(),
+            segments: Vec::new(),
+            known: HashMap::new(),
+            held: 0,
+            most_held: MOST_HELD,
+            texts: HashMap::new(),
+            keys: HashMap::new(),
+        }
+    }
 }
 
 impl FeatureCache {
+    /// One that keeps no features at all, for pictures that are looked at once.
+    pub fn forgetful() -> Self {
+        Self { most_held: 0, ..Self::default() }
+    }
+
     /// Opens the cache of a backbone in `folder`; without a folder features live only as long as this value.
     ///
     /// A segment that cannot be read is passed over and reported: its features are computed again.
@@ -101,26 +133,34 @@ impl FeatureCache {
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
         let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
         let mut cache = Self { folder: Some(folder), ..Self::default() };
-        cache.refresh(observer)?;
+        cache.refresh(backbone.config.embedding, observer)?;
         Ok(cache)
     }
 
     /// Reads the segments that were written since the last time.
-    fn refresh(&mut self, observer: &mut dyn Observer) -> Result<()> {
+    fn refresh(&mut self, width: usize, observer: &mut dyn Observer) -> Result<()> {
         let Some(folder) = self.folder.as_ref().filter(|folder| folder.is_dir()) else { return Ok(()) };
         let entries = std::fs::read_dir(folder).map_err(|source| Error::read(folder, source))?;
         let mut segments: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         segments.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
         segments.sort();
         for path in segments {
-            if !self.segments.contains(&path) {
-                if let Err(error) = read_segment(&path, &mut self.known) {
-                    observer.observe(&Event::note(format!("{error}; its features are computed again")));
+            if !self.read.contains(&path) {
+                match Segment::open(&path, width) {
+                    Ok((segment, keys)) => self.know(segment, keys),
+                    Err(error) => observer.observe(&Event::note(format!("{error}; its features are computed again"))),
                 }
-                self.segments.insert(path);
+                self.read.insert(path);
             }
         }
         Ok(())
+    }
+
+    /// From now on the pictures `keys` are known to have the features of the segment's rows.
+    fn know(&mut self, segment: Segment, keys: Vec<Key>) {
+        let number = self.segments.len() as u32;
+        self.segments.push(segment);
+        self.known.extend(keys.into_iter().zip((0..).map(|row| (number, row))));
     }
 
     /// The unit features `[names, embedding]` of pictures, computing what is not known.
@@ -134,41 +174,110 @@ impl FeatureCache {
         names: &[&str],
         observer: &mut dyn Observer,
     ) -> Result<(Tensor<B, 2>, Source)> {
-        let hashes = self.hashes(images, names)?;
-        let mut wanted = self.unknown(&hashes, names);
-        if !wanted.is_empty() {
-            let _alone = self.wait_for_others(&images.label(""), observer)?;
-            self.refresh(observer)?;
-            wanted = self.unknown(&hashes, names);
-            self.compute(backbone, images, &wanted, observer)?;
-        }
-        let values: Vec<f32> = hashes.iter().flat_map(|hash| self.known[hash].iter().copied()).collect();
-        let data = TensorData::new(values, [names.len(), backbone.config.embedding]);
-        let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
-        Ok((Tensor::from_data(data, backbone.clip.device()), source))
+        let (keys, source) = self.ensure(backbone, images, names, (0, names.len()), observer)?;
+        let features = self.tensor(backbone, &keys)?;
+        self.forget();
+        Ok((features, source))
     }
 
-    /// The hashes of pictures' files, in the order of their names.
-    fn hashes(&mut self, images: &dyn ImageSource, names: &[&str]) -> Result<Vec<ContentHash>> {
-        let hash = |name: &&str| {
-            let label = images.label(name);
-            match self.hashes.get(&label) {
-                Some(hash) => Ok((label, *hash)),
+    /// The same, handed over in portions of [`SEGMENT`], so that not all of them are in memory at once.
+    ///
+    /// # Errors
+    /// As [`FeatureCache::features`], and of `take`.
+    pub fn each<B: ClipBackend>(
+        &mut self,
+        backbone: &Backbone<B>,
+        images: &dyn ImageSource,
+        names: &[&str],
+        observer: &mut dyn Observer,
+        take: &mut dyn FnMut(Tensor<B, 2>) -> Result<()>,
+    ) -> Result<Source> {
+        // With a folder all are computed first, because others wait for it.
+        let together = if self.folder.is_some() { names.len().max(1) } else { SEGMENT };
+        let mut sum = Source::default();
+        for (index, names_together) in names.chunks(together).enumerate() {
+            let progress = (index * together, names.len());
+            let (keys, source) = self.ensure(backbone, images, names_together, progress, observer)?;
+            sum.computed += source.computed;
+            sum.cached += source.cached;
+            for keys in keys.chunks(SEGMENT) {
+                take(self.tensor(backbone, keys)?)?;
+            }
+            self.forget();
+        }
+        Ok(sum)
+    }
+
+    /// Makes the pictures' features known. `progress` says how many pictures were seen to before, and of how many.
+    fn ensure<B: ClipBackend>(
+        &mut self,
+        backbone: &Backbone<B>,
+        images: &dyn ImageSource,
+        names: &[&str],
+        progress: (usize, usize),
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<Key>, Source)> {
+        let keys = self.keys(images, names)?;
+        let mut wanted = self.unknown(&keys, names);
+        if !wanted.is_empty() {
+            let _alone = self.wait_for_others(&images.label(""), observer)?;
+            self.refresh(backbone.config.embedding, observer)?;
+            wanted = self.unknown(&keys, names);
+            let total = if self.folder.is_some() { wanted.len() } else { progress.1 };
+            self.compute(backbone, images, &wanted, (progress.0, total), observer)?;
+        }
+        let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
+        Ok((keys, source))
+    }
+
+    /// Features that are known, `[keys, embedding]`.
+    fn tensor<B: ClipBackend>(&self, backbone: &Backbone<B>, keys: &[Key]) -> Result<Tensor<B, 2>> {
+        let width = backbone.config.embedding;
+        let mut values = Vec::with_capacity(keys.len() * width);
+        let mut used = HashSet::new();
+        for key in keys {
+            let (segment, row) = self.known[key];
+            self.segments[segment as usize].append(row as usize, width, &mut values)?;
+            used.insert(segment);
+        }
+        used.into_iter().for_each(|segment| self.segments[segment as usize].release());
+        Ok(Tensor::from_data(TensorData::new(values, [keys.len(), width]), backbone.clip.device()))
+    }
+
+    /// Forgets what is held where that is more than may be.
+    fn forget(&mut self) {
+        if self.held > self.most_held {
+            self.held = 0;
+            self.segments.clear();
+            self.known.clear();
+        }
+    }
+
+    /// The keys of pictures, in the order of their names. Where nothing is kept for other runs, whose folders may have other
+    /// names for the same pictures, the names are enough and no file is read for it.
+    fn keys(&mut self, images: &dyn ImageSource, names: &[&str]) -> Result<Vec<Key>> {
+        let named = |name: &&str| -> [u8; 32] { Sha256::digest(images.label(name)).into() };
+        if self.folder.is_none() {
+            return Ok(names.par_iter().map(named).collect());
+        }
+        let key = |name: &&str| {
+            let label = named(name);
+            match self.keys.get(&label) {
+                Some(key) => Ok((label, *key)),
                 None => images.read(name).map(|bytes| (label, Sha256::digest(bytes).into())),
             }
         };
-        let found = names.par_iter().map(hash).collect::<Result<Vec<(String, ContentHash)>>>()?;
-        let hashes = found.iter().map(|(_, hash)| *hash).collect();
-        self.hashes.extend(found);
-        Ok(hashes)
+        let found = names.par_iter().map(key).collect::<Result<Vec<([u8; 32], Key)>>>()?;
+        let keys = found.iter().map(|(_, key)| *key).collect();
+        self.keys.extend(found);
+        Ok(keys)
     }
 
     /// The pictures whose features are not known, each once.
-    fn unknown<'a>(&self, hashes: &[ContentHash], names: &[&'a str]) -> Vec<(ContentHash, &'a str)> {
+    fn unknown<'a>(&self, keys: &[Key], names: &[&'a str]) -> Vec<(Key, &'a str)> {
         let mut seen = HashSet::new();
-        let pictures =
-            hashes.iter().zip(names).filter(|(hash, _)| !self.known.contains_key(*hash) && seen.insert(**hash));
-        pictures.map(|(hash, name)| (*hash, *name)).collect()
+        let pictures = keys.iter().zip(names).filter(|(key, _)| !self.known.contains_key(*key) && seen.insert(**key));
+        pictures.map(|(key, name)| (*key, *name)).collect()
     }
 
     /// Waits until no other process computes the pictures of the folder `label`; none begins while the file is open.
@@ -203,46 +312,40 @@ impl FeatureCache {
         Ok(Tensor::from_data(data, backbone.clip.device()))
     }
 
-    /// Decodes on another thread while the tower computes on this one.
+    /// Decodes on other threads while the tower computes on this one. `progress` is where this begins, and of how many.
     fn compute<B: ClipBackend>(
         &mut self,
         backbone: &Backbone<B>,
         images: &dyn ImageSource,
-        wanted: &[(ContentHash, &str)],
+        wanted: &[(Key, &str)],
+        progress: (usize, usize),
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let width = backbone.config.embedding;
         let preprocess = &backbone.preprocess;
-        let picture = |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
-        let picture = &picture;
-        let mut fresh: Vec<(ContentHash, Vec<f32>)> = Vec::new();
+        let picture = move |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
+        let mut fresh = (Vec::new(), Vec::new());
         let result = thread::scope(|scope| {
             // Two batches ahead are enough to keep the tower busy, and bound the memory.
-            let (sender, receiver) = mpsc::sync_channel(2);
-            scope.spawn(move || {
-                for batch in wanted.chunks(BATCH) {
-                    let pictures: Result<Vec<Vec<u8>>> = batch.par_iter().map(|(_, name)| picture(name)).collect();
-                    let failed = pictures.is_err();
-                    if sender.send(pictures).is_err() || failed {
-                        return;
-                    }
-                }
-            });
-            let mut done = 0;
-            for (batch, pictures) in wanted.chunks(BATCH).zip(receiver) {
-                let values = pollster::block_on(train::read(backbone.image_features(&pictures?)))?;
-                for ((hash, name), row) in batch.iter().zip(values.chunks_exact(width)) {
+            let jobs = wanted.iter().map(|(_, name)| *name);
+            let mut pictures = Ahead::start(scope, parallel::threads(), 3 * BATCH, jobs, picture);
+            let (mut done, total) = progress;
+            for batch in wanted.chunks(BATCH) {
+                let decoded = pictures.by_ref().take(batch.len()).collect::<Result<Vec<Vec<u8>>>>()?;
+                let values = pollster::block_on(train::read(backbone.image_features(&decoded)))?;
+                for ((key, name), row) in batch.iter().zip(values.chunks_exact(width)) {
                     if row.iter().any(|value| !value.is_finite()) {
                         let name = images.label(name);
                         return Err(Error::Failed(format!(
                             "{name}: its features are not finite; run 'lowshot doctor'"
                         )));
                     }
-                    fresh.push((*hash, row.to_vec()));
+                    fresh.0.push(*key);
+                    fresh.1.extend_from_slice(row);
                 }
                 done += batch.len();
-                observer.observe(&Event::Progress { what: "image features", done, total: wanted.len() });
-                if fresh.len() >= SEGMENT {
+                observer.observe(&Event::Progress { what: "image features", done, total });
+                if fresh.0.len() >= SEGMENT {
                     self.keep(&mut fresh)?;
                 }
             }
@@ -254,44 +357,22 @@ impl FeatureCache {
     }
 
     /// Writes fresh features as a segment and knows them from now on.
-    fn keep(&mut self, fresh: &mut Vec<(ContentHash, Vec<f32>)>) -> Result<()> {
-        if fresh.is_empty() {
+    fn keep(&mut self, fresh: &mut (Vec<Key>, Vec<f32>)) -> Result<()> {
+        let (keys, values) = std::mem::take(fresh);
+        if keys.is_empty() {
             return Ok(());
         }
-        if let Some(folder) = &self.folder {
-            let hashes: Vec<u8> = fresh.iter().flat_map(|(hash, _)| *hash).collect();
-            let values: Vec<f32> = fresh.iter().flat_map(|(_, row)| row.iter().copied()).collect();
-            let width = values.len() / fresh.len();
-            let name = hex(&Sha256::digest(&hashes));
-            let bytes = tensors::encode(
-                &[
-                    ("features", vec![fresh.len(), width], tensors::Values::F32(&values)),
-                    ("hashes", vec![fresh.len(), 32], tensors::Values::U8(&hashes)),
-                ],
-                &[("format", "lowshot-features")],
-            )?;
-            native::write(&folder.join(format!("{}.safetensors", &name[..32])), &bytes)?;
-        }
-        self.known.extend(fresh.drain(..));
+        let Some(folder) = &self.folder else {
+            self.held += values.len();
+            self.know(Segment::Held(values), keys);
+            return Ok(());
+        };
+        let (name, bytes) = segment::encode(&keys, &values)?;
+        let path = folder.join(name);
+        native::write(&path, &bytes)?;
+        let (segment, keys) = Segment::open(&path, values.len() / keys.len())?;
+        self.know(segment, keys);
+        self.read.insert(path);
         Ok(())
     }
-}
-
-fn read_segment(path: &Path, known: &mut HashMap<ContentHash, Vec<f32>>) -> Result<()> {
-    let file = TensorFile::open(path.display().to_string(), native::map(path)?)?;
-    let shapes: HashMap<String, Vec<usize>> = file.shapes().collect();
-    let (Some([count, width]), Some([hashes, 32])) =
-        (shapes.get("features").map(Vec::as_slice), shapes.get("hashes").map(Vec::as_slice))
-    else {
-        return Err(Error::Weights { file: file.label().into(), why: "not a segment of the feature cache".into() });
-    };
-    if count != hashes || *width == 0 {
-        return Err(Error::Weights { file: file.label().into(), why: "features and hashes differ in number".into() });
-    }
-    let mut values = Vec::with_capacity(count * width);
-    file.read("features", &mut values)?;
-    let hashes = file.bytes("hashes")?;
-    let hashes = hashes.as_chunks::<32>().0.iter().copied();
-    known.extend(hashes.zip(values.chunks_exact(*width).map(<[f32]>::to_vec)));
-    Ok(())
 }

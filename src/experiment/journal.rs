@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Event, Observer};
+use super::{Event, Observer, Spent};
 use crate::{Result, platform::native};
 
 /// The file's name in a run's folder.
@@ -14,25 +14,43 @@ pub struct Journal<'a> {
     lines: Vec<String>,
     /// Lines of the process that was interrupted, as many of them as the checkpoint knows of.
     earlier: Vec<String>,
+    /// What was spent by then.
+    spent: Spent,
 }
 
 impl<'a> Journal<'a> {
     /// An empty journal.
     pub fn new(observer: &'a mut dyn Observer) -> Self {
-        Self { observer, lines: Vec::new(), earlier: Vec::new() }
+        Self { observer, lines: Vec::new(), earlier: Vec::new(), spent: Spent::default() }
     }
 
-    /// Goes on from the journal in an interrupted run's folder.
+    /// Goes on from the journal in an interrupted run's folder, whose checkpoint knows of `done` steps. What the interrupted
+    /// process did after them is done again.
     ///
     /// # Errors
     /// It is there and cannot be read.
-    pub fn go_on(&mut self, folder: &Path) -> Result<()> {
+    pub fn go_on(&mut self, folder: &Path, done: usize) -> Result<()> {
         let path = folder.join(EVENTS);
         if path.exists() {
             let bytes = native::read(&path)?;
-            self.earlier = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                let step = event["step"].as_u64().or(event["after"].as_u64());
+                if step.is_some_and(|step| step > done as u64) {
+                    continue;
+                }
+                if let Ok(spent) = serde_json::from_value(event) {
+                    self.spent = spent;
+                }
+                self.earlier.push(line.to_owned());
+            }
         }
         Ok(())
+    }
+
+    /// What interrupted processes have spent on the steps that were gone on from.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// The text of `events.jsonl`.
@@ -45,21 +63,18 @@ impl<'a> Journal<'a> {
 impl Observer for Journal<'_> {
     fn observe(&mut self, event: &Event) {
         self.observer.observe(event);
-        if matches!(event, Event::Progress { .. }) {
+        if matches!(event, Event::Progress { .. } | Event::Generating { .. }) {
             return;
         }
-        if let Event::Step(now) = event {
-            // What the interrupted process did after its last checkpoint is done again.
-            self.earlier.retain(|line| step_of(line).is_none_or(|step| step < now.step));
-        }
-        self.lines.extend(serde_json::to_string(event).ok());
+        let line = match event {
+            Event::Spent(now) => {
+                let (train, waiting) = (self.spent.train + now.train, self.spent.waiting + now.waiting);
+                serde_json::to_string(&Event::Spent(Spent { after: now.after, train, waiting }))
+            }
+            other => serde_json::to_string(other),
+        };
+        self.lines.extend(line.ok());
     }
-}
-
-/// The step that a line is about.
-fn step_of(line: &str) -> Option<usize> {
-    let event: serde_json::Value = serde_json::from_str(line).ok()?;
-    event["step"].as_u64().map(|step| step as usize)
 }
 
 #[cfg(test)]
@@ -73,14 +88,25 @@ mod tests {
         let mut ignore = |_: &Event| {};
         let folder = tempfile::tempdir().unwrap();
         let mut first = Journal::new(&mut ignore);
-        (1..=5).for_each(|number| first.observe(&step(number)));
+        let spent = |after, train| Event::Spent(Spent { after, train, waiting: train / 4.0 });
+        (1..=3).for_each(|number| first.observe(&step(number)));
+        first.observe(&spent(3, 8.0));
+        (4..=5).for_each(|number| first.observe(&step(number)));
+        first.observe(&spent(5, 16.0));
         first.observe(&Event::Progress { what: "images", done: 1, total: 2 });
         std::fs::write(folder.path().join(EVENTS), first.text()).unwrap();
         let mut second = Journal::new(&mut ignore);
-        second.go_on(folder.path()).unwrap();
+        second.go_on(folder.path(), 3).unwrap();
+        assert_eq!(second.spent(), Spent { after: 3, train: 8.0, waiting: 2.0 });
         (4..=6).for_each(|number| second.observe(&step(number)));
+        second.observe(&spent(6, 12.0));
         let text = second.text();
-        let steps: Vec<usize> = text.lines().filter_map(step_of).collect();
+        let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let steps: Vec<u64> = events.iter().filter_map(|event| event["step"].as_u64()).collect();
         assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
+        let times: Vec<[f64; 3]> = (events.iter().filter(|event| event["event"] == "spent"))
+            .map(|event| ["after", "train", "waiting"].map(|key| event[key].as_f64().unwrap()))
+            .collect();
+        assert_eq!(times, [[3.0, 8.0, 2.0], [6.0, 20.0, 5.0]]);
     }
 }

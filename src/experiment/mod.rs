@@ -1,21 +1,24 @@
 //! What researchers run: a plan, the run folder it fills, its result.
 
+pub mod ahead;
 pub mod augmented;
 pub mod dataset;
 pub mod execute;
 pub mod features;
 pub mod journal;
+pub mod memory;
 pub mod pictures;
 pub mod plan;
 pub mod report;
 pub mod result;
 pub mod run;
+pub mod segment;
 pub mod sweep;
 pub mod tensorboard;
 pub mod towers;
 pub mod workbench;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::train::Step;
 
@@ -37,6 +40,15 @@ pub enum Event {
         /// Of so many.
         total: usize,
     },
+    /// Pictures are being generated.
+    Generating {
+        /// Made so far, of those that were missing.
+        done: usize,
+        /// That were missing.
+        total: usize,
+        /// How long the rest will take at the pace so far; unknown at the start.
+        seconds_left: Option<f64>,
+    },
     /// Features were come by.
     Features {
         /// Of which images.
@@ -47,6 +59,19 @@ pub enum Event {
     },
     /// A training step.
     Step(Step),
+    /// A training's time so far.
+    Spent(Spent),
+}
+
+/// What a training through the towers has cost, interrupted processes included up to the checkpoint that was gone on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Steps done.
+    pub after: usize,
+    /// Seconds that they took.
+    pub train: f64,
+    /// Seconds of these in which no picture was ready.
+    pub waiting: f64,
 }
 
 impl Event {

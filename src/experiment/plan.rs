@@ -37,6 +37,10 @@ pub struct Plan {
     /// An adapter whose values training through the towers starts from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub start: Option<PathBuf>,
+    /// Passes over the images to learn from, in place of the steps of training through the towers: how many steps they are
+    /// shows when the data set is open ([`super::execute::Executor::resolve`]), and is what stands in a run's folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub epochs: Option<usize>,
     /// The method with its hyper-parameters.
     pub recipe: Recipe,
 }

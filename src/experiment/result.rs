@@ -9,7 +9,7 @@ use crate::{
     clip::ClipBackend,
     data::{Item, Shots},
     session::Backbone,
-    train::metrics::{ClassAccuracy, Metrics, Scores},
+    train::metrics::{ClassAccuracy, Metrics, Prediction},
 };
 
 /// The version of `result.json`.
@@ -78,8 +78,11 @@ pub struct ClassResult {
 pub struct Seconds {
     /// Image and text features.
     pub features: f64,
-    /// Fitting.
+    /// Fitting; what was done before an interruption counts up to the checkpoint that was gone on from.
     pub train: f64,
+    /// Seconds of `train` in which training through the towers waited for pictures; nothing for other methods.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting: Option<f64>,
     /// Classifying the test images.
     pub test: f64,
 }
@@ -150,11 +153,11 @@ impl RunResult {
 ///
 /// # Errors
 /// None that is known: writing to memory does not fail.
-pub fn predictions_csv(items: &[Item], classes: &[String], scores: &Scores) -> Result<Vec<u8>> {
+pub fn predictions_csv(items: &[Item], classes: &[String], predictions: &[Prediction]) -> Result<Vec<u8>> {
     let failed = |error: csv::Error| Error::Failed(format!("the predictions cannot be written as CSV: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["path", "label", "prediction", "confidence"]).map_err(failed)?;
-    for (item, prediction) in items.iter().zip(scores.predictions()) {
+    for (item, prediction) in items.iter().zip(predictions) {
         let confidence = format!("{:.6}", prediction.confidence);
         let record = [&item.path, &classes[item.label], &classes[prediction.class], &confidence];
         writer.write_record(record).map_err(failed)?;

@@ -1,6 +1,11 @@
 //! One run: learn from the shots, test once, write the folder.
 
-use std::{cell::RefCell, path::Path, time::Instant};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -9,21 +14,29 @@ use super::{
     dataset::Dataset,
     features::{FeatureCache, Folder},
     journal::{EVENTS, Journal},
+    memory,
     plan::Plan,
     result::{Generalisation, RunResult, Seconds, predictions_csv},
     towers,
-    workbench::Workbench,
+    workbench::{Measured, Workbench},
 };
 use crate::{
     Error, Result,
     adapter::{self, Learnt, Method, Recipe},
     clip::ClipBackend,
-    data::{FewShot, Split, base_classes, novel_classes},
+    data::{FewShot, Item, Shots, Split, base_classes, novel_classes, sampler::at_most},
     platform::native,
     session::Backbone,
-    train::metrics::{Scores, harmonic_mean},
+    train::metrics::{Prediction, harmonic_mean},
     weights::{AdapterInfo, adapter_file, checkpoint::hex},
 };
+
+/// Images of each class in Meta-Adapter's support where all are learnt from through the towers: the most that it was made for,
+/// and every step looks at all of them.
+const SUPPORT: usize = 16;
+
+/// Waiting for pictures is mentioned when it took longer, and more than half of the time.
+const WORTH_SAYING: Duration = Duration::from_secs(10);
 
 /// What a run works on.
 pub struct Materials<'a, B: ClipBackend> {
@@ -36,15 +49,15 @@ pub struct Materials<'a, B: ClipBackend> {
 }
 
 /// What a run gives, before it is written.
-pub struct Outcome<B: ClipBackend> {
+pub struct Outcome<'a, B: ClipBackend> {
     /// The numbers.
     pub result: RunResult,
     /// The fitted method.
     pub learnt: Learnt<B>,
-    /// Logits of the test images.
-    pub scores: Scores,
-    /// The classes and the test images that the scores are of.
-    pub split: Split,
+    /// What is predicted for the test images.
+    pub predictions: Vec<Prediction>,
+    /// The classes and the test images.
+    pub split: Cow<'a, Split>,
 }
 
 /// Learns by the plan and tests once, on images that nothing before has looked at. Features that `cache` does not know are
@@ -52,13 +65,13 @@ pub struct Outcome<B: ClipBackend> {
 ///
 /// # Errors
 /// Pictures that cannot be read, a method that cannot learn from these shots, a device that fails; [`Error::Interrupted`].
-pub fn run<B: ClipBackend>(
+pub fn run<'a, B: ClipBackend>(
     plan: &Plan,
-    materials: &Materials<'_, B>,
+    materials: &Materials<'a, B>,
     cache: &mut FeatureCache,
     out: &Path,
     journal: &RefCell<Journal<'_>>,
-) -> Result<Outcome<B>> {
+) -> Result<Outcome<'a, B>> {
     let Materials { backbone, dataset, list } = *materials;
     let observer: &mut dyn Observer = &mut |event: &Event| journal.borrow_mut().observe(event);
     let images = Folder(dataset.root.clone());
@@ -70,15 +83,21 @@ pub fn run<B: ClipBackend>(
     }
 
     // Before hours of work, not at the first that is missing.
-    dataset.check_files(&[list.train.as_slice(), &list.val, &dataset.split.test].concat())?;
-    let split = dataset.split.restrict(base.clone())?;
+    dataset.check_files(list.train.iter().chain(&list.val).chain(&dataset.split.test))?;
+    let whole = !plan.base_to_novel;
+    let split = if whole { Cow::Borrowed(&dataset.split) } else { Cow::Owned(dataset.split.restrict(base.clone())?) };
     if split.test.is_empty() {
         let why = "no test images, so nothing can be measured: list some under \"test\"";
         return Err(Error::Data { place: dataset.name.clone(), why: why.into() });
     }
-    let shots = list.restrict(classes, base)?;
+    let shots = if whole { Cow::Borrowed(list) } else { Cow::Owned(list.restrict(classes, base)?) };
     let start = Instant::now();
-    let few_shot = bench.few_shot(&split.classes, &shots.train, &shots.val, observer)?;
+    let (support, val) = looked_at(plan, &shots, &split.classes);
+    let width = backbone.config.embedding;
+    if let Some(note) = memory::check(&plan.recipe, &support, val, split.classes.len(), width)? {
+        observer.observe(&Event::note(note));
+    }
+    let few_shot = bench.few_shot(&split.classes, &support, val, observer)?;
     let mut seconds = Seconds { features: start.elapsed().as_secs_f64(), ..Seconds::default() };
 
     let start = Instant::now();
@@ -94,30 +113,42 @@ pub fn run<B: ClipBackend>(
                 templates: &plan.templates,
                 start: plan.start.as_deref(),
             };
-            let mut beside = || write_beginnings(out, plan, list, &journal.borrow());
-            let keep = towers::Keep { folder: out, run: &identity(plan, materials)?, beside: &mut beside };
-            if out.join(towers::CHECKPOINT).exists() {
-                journal.borrow_mut().go_on(out)?;
+            let mut go_on = |done| journal.borrow_mut().go_on(out, done);
+            let mut begun = false;
+            let mut beside = || {
+                write_beginnings(out, plan, list, &journal.borrow(), begun)?;
+                begun = true;
+                Ok(())
+            };
+            let run = &identity(plan, materials)?;
+            let keep = towers::Keep { folder: out, run, go_on: &mut go_on, beside: &mut beside };
+            let (waited, learnt) = towers::train(config, plan.seed, &material, Some(keep), observer)?;
+            seconds.waiting = Some(journal.borrow().spent().waiting + waited.as_secs_f64());
+            if waited > WORTH_SAYING && waited > start.elapsed() / 2 {
+                let (waited, whole) = (waited.as_secs_f64(), start.elapsed().as_secs_f64());
+                let advice = "smaller copies of them, or more threads (RAYON_NUM_THREADS), would make it faster";
+                observer.observe(&Event::note(format!(
+                    "{waited:.0} of {whole:.0} s were spent waiting for pictures: {advice}"
+                )));
             }
-            towers::train(config, plan.seed, &material, Some(keep), observer)?
+            learnt
         }
         recipe => Learnt::on_features(bench.fit(recipe, &few_shot, plan.seed, observer)?),
     };
-    seconds.train = start.elapsed().as_secs_f64();
+    seconds.train = journal.borrow().spent().train + start.elapsed().as_secs_f64();
 
     // Changed towers see the test images anew, and nobody else will ask what they saw.
     let tuned = learnt.tuning.as_ref().map(|tuning| backbone.tuned(tuning));
-    let mut tuned_cache = FeatureCache::default();
+    let mut tuned_cache = FeatureCache::forgetful();
     let mut tuned_bench = tuned
         .as_ref()
         .map(|tuned| Workbench::new(tuned, &images, plan.templates.clone(), plan.logit_scale, &mut tuned_cache));
 
-    let start = Instant::now();
-    let features = tuned_bench.as_mut().unwrap_or(&mut bench).features("test", &split.test, observer)?;
-    seconds.features += start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    let (scores, metrics) = bench.test(learnt.head.as_ref(), features, &split.test)?;
-    seconds.test = start.elapsed().as_secs_f64();
+    let tested = tuned_bench.as_mut().unwrap_or(&mut bench);
+    let Measured { predictions, metrics, seconds: spent } =
+        tested.measure("test", learnt.head.as_ref(), &split.test, observer)?;
+    seconds.features += spent.features;
+    seconds.test = spent.test;
 
     let mut result = RunResult {
         shots: Some(plan.shots),
@@ -129,25 +160,40 @@ pub fn run<B: ClipBackend>(
         let split = dataset.split.restrict(novel.clone())?;
         let shots = list.restrict(classes, novel)?;
         let what = "test of the novel classes";
-        let few_shot = bench.few_shot(&split.classes, &shots.train, &[], observer)?;
-        let features = bench.features(what, &split.test, observer)?;
+        let (support, _) = looked_at(plan, &shots, &split.classes);
+        let few_shot = bench.few_shot(&split.classes, &support, &[], observer)?;
         let zero_shot = bench.fit(&Recipe::from(Method::ZeroShot), &few_shot, plan.seed, observer)?;
-        let novel_zero_shot = bench.test(zero_shot.as_ref(), features.clone(), &split.test)?.1.top1;
-        let (few_shot, features) = match &mut tuned_bench {
+        let novel_zero_shot = bench.measure(what, zero_shot.as_ref(), &split.test, observer)?.metrics.top1;
+        let few_shot = match &mut tuned_bench {
             // Meta-Adapter's support is by the towers as they were, as in training.
             Some(tuned) => {
                 let text = tuned.few_shot(&split.classes, &[], &[], observer)?.text;
-                (adapter::FewShot { text, ..few_shot }, tuned.features(what, &split.test, observer)?)
+                adapter::FewShot { text, ..few_shot }
             }
-            None => (few_shot, features),
+            None => few_shot,
         };
         let moved = learnt.head.with_classes(&few_shot)?;
-        let novel = bench.test(moved.as_ref(), features, &split.test)?.1.top1;
+        let tested = tuned_bench.as_mut().unwrap_or(&mut bench);
+        let novel = tested.measure(what, moved.as_ref(), &split.test, observer)?.metrics.top1;
         let harmonic_mean = harmonic_mean(metrics.top1, novel);
         result.generalisation = Some(Generalisation { base: metrics.top1, novel, harmonic_mean, novel_zero_shot });
     }
     result.seconds = seconds;
-    Ok(Outcome { result, learnt, scores, split })
+    Ok(Outcome { result, learnt, predictions, split })
+}
+
+/// The images whose features the method learns from, and those by whose features it chooses settings. Training through the
+/// towers sees its pictures themselves, and needs features for Meta-Adapter's support alone.
+fn looked_at<'a>(plan: &Plan, shots: &'a FewShot, classes: &[String]) -> (Cow<'a, [Item]>, &'a [Item]) {
+    let nothing = (Cow::Borrowed(&[][..]), &[][..]);
+    let all = plan.shots == Shots::All && plan.fewshot.is_none();
+    match &plan.recipe {
+        Recipe::Tuning(config) if config.meta.is_none() => nothing,
+        Recipe::Tuning(_) if all => (Cow::Owned(at_most(&shots.train, classes, SUPPORT, plan.seed)), &[]),
+        Recipe::Tuning(_) => (Cow::Borrowed(&shots.train), &[]),
+        Recipe::ZeroShot if all => nothing,
+        _ => (Cow::Borrowed(&shots.train), &shots.val),
+    }
 }
 
 /// What a run is: everything that decides what comes out of its training.
@@ -164,16 +210,13 @@ fn identity<B: ClipBackend>(plan: &Plan, materials: &Materials<'_, B>) -> Result
     Ok(hex(&hash.finalize()))
 }
 
-/// Writes what a run's folder has from the first checkpoint on.
-fn write_beginnings(out: &Path, plan: &Plan, list: &FewShot, journal: &Journal<'_>) -> Result<()> {
-    native::write_files(
-        out,
-        &[
-            ("plan.toml", plan.to_toml()?.as_bytes()),
-            ("fewshot.json", list.to_json().as_bytes()),
-            (EVENTS, journal.text().as_bytes()),
-        ],
-    )
+/// Writes what a run's folder has from the first checkpoint on: what does not change only where it is not yet `begun`.
+fn write_beginnings(out: &Path, plan: &Plan, list: &FewShot, journal: &Journal<'_>, begun: bool) -> Result<()> {
+    if !begun {
+        let (plan, list) = (plan.to_toml()?, list.to_json());
+        native::write_files(out, &[("plan.toml", plan.as_bytes()), ("fewshot.json", list.as_bytes())])?;
+    }
+    native::write_files(out, &[(EVENTS, journal.text().as_bytes())])
 }
 
 /// Writes a run folder; `result.json` comes last, so a folder that has it is whole.
@@ -184,7 +227,7 @@ pub fn write<B: ClipBackend>(
     out: &Path,
     plan: &Plan,
     materials: &Materials<'_, B>,
-    outcome: &Outcome<B>,
+    outcome: &Outcome<'_, B>,
     journal: &Journal<'_>,
 ) -> Result<()> {
     let Materials { backbone, list, .. } = materials;
@@ -195,7 +238,7 @@ pub fn write<B: ClipBackend>(
         templates: plan.templates.clone(),
     };
     let adapter = pollster::block_on(adapter_file::write(&outcome.learnt, &info))?;
-    let predictions = predictions_csv(&outcome.split.test, &outcome.split.classes, &outcome.scores)?;
+    let predictions = predictions_csv(&outcome.split.test, &outcome.split.classes, &outcome.predictions)?;
     native::sweep(out);
     native::write_files(
         out,

@@ -2,14 +2,19 @@
 
 use std::{
     path::Path,
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use burn::tensor::Tensor;
 
-use super::{Event, Observer, augmented, features::ImageSource, pictures::Pictures};
+use super::{
+    Event, Observer, Spent,
+    ahead::Ahead,
+    augmented,
+    features::ImageSource,
+    pictures::{Pictures, Place},
+};
 use crate::{
     Error, Result,
     adapter::{
@@ -18,7 +23,7 @@ use crate::{
     },
     clip::ClipBackend,
     data::{Draws, Item, templates},
-    platform::{interrupt, native},
+    platform::{interrupt, native, parallel},
     session::Backbone,
     weights::{AdapterFile, training_file},
 };
@@ -29,7 +34,7 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// A checkpoint is written at most this often, and takes at most a twentieth of the time.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Batches that are prepared ahead: enough to keep the towers busy, and a bound on the memory.
+/// Steps whose pictures are prepared ahead: enough to keep the towers busy, and a bound on the memory.
 const AHEAD: usize = 2;
 
 /// What is trained on.
@@ -58,11 +63,16 @@ pub struct Keep<'a> {
     pub folder: &'a Path,
     /// What the run is, for nobody else may go on from its checkpoint.
     pub run: &'a str,
+    /// Called with the number of steps that are done already, where there are any.
+    pub go_on: &'a mut dyn FnMut(usize) -> Result<()>,
     /// Called before each checkpoint, to write what belongs beside it.
     pub beside: &'a mut dyn FnMut() -> Result<()>,
 }
 
-/// Trains, going on from a checkpoint where there is one.
+/// Trains, going on from a checkpoint where there is one. Gives also how long it waited for pictures.
+///
+/// What is held does not grow with the number of pictures, but for their paths and an epoch's order: they are read when their
+/// step is near, and only a few that are known to be few are kept (see [`Pictures`]).
 ///
 /// # Errors
 /// Pictures that cannot be read, a loss that is not finite, a device that fails; [`Error::Interrupted`] with a checkpoint.
@@ -72,7 +82,7 @@ pub fn train<B: ClipBackend>(
     material: &Material<'_, B>,
     mut keep: Option<Keep<'_>>,
     observer: &mut dyn Observer,
-) -> Result<Learnt<B>> {
+) -> Result<(Duration, Learnt<B>)> {
     let Material { backbone, images, few_shot, .. } = *material;
     let prompts = templates::prompts(material.templates, material.classes).concat();
     let learning = Learning {
@@ -87,72 +97,94 @@ pub fn train<B: ClipBackend>(
     if let Some(path) = material.start {
         start_from(path, backbone, &mut training)?;
     }
-    let mut items = material.train.to_vec();
-    if config.preserving > 0 {
-        items.extend(augmented::preserving(material.root, material.train, config.preserving)?);
+    let preserving = match config.preserving {
+        0 => Vec::new(),
+        most => {
+            let dropped = augmented::dropped(material.root)?;
+            if !dropped.is_empty() {
+                let count = dropped.len();
+                observer
+                    .observe(&Event::note(format!("{count} label-preserving images that were dropped are not used")));
+            }
+            augmented::preserving(material.root, material.train, most, &dropped)?
+        }
+    };
+    let items: Vec<&Item> = material.train.iter().chain(&preserving).collect();
+    if items.is_empty() {
+        let why = "no images to learn from: give at least one, or use zero-shot".into();
+        return Err(Error::Data { place: "shots".into(), why });
     }
     let breaking = match config.breaking {
         Some(breaking) => augmented::breaking(material.root, material.train, breaking.pair)?,
         None => Vec::new(),
     };
-    if let Some(keep) = &keep {
+    if let Some(keep) = &mut keep {
         let path = keep.folder.join(CHECKPOINT);
         if path.exists() {
             let label = path.display().to_string();
             let state = training_file::read(&label, native::map(&path)?, keep.run, backbone.clip.device())?;
             training.restore(state).map_err(|why| Error::Adapter { file: label, why })?;
+            (keep.go_on)(training.done())?;
             observer.observe(&Event::note(format!("going on after step {} of {}", training.done(), config.steps)));
         }
     }
     interrupt::listen();
 
-    let pictures = Pictures::new(images, &backbone.preprocess, config.augment, seed);
-    let steps = training.done()..config.steps;
+    let views = if breaking.is_empty() { 0 } else { config.batch.min(breaking.len()) };
+    let count = items.len() + 2 * breaking.len();
+    let pictures = Pictures::new(images, &backbone.preprocess, config.augment, seed, count);
     let draws = Draws::new(config.draw, items.len(), config.batch, seed);
     // Another seed, so that the pairs do not follow the batch where both have the same number of pictures.
-    let pairs = Draws::new(config.draw, breaking.len().max(1), config.batch.min(breaking.len().max(1)), !seed);
-    let prepare = |step: usize| {
-        let batch = draws.batch(step);
-        let names: Vec<&str> = batch.iter().map(|&index| items[index].path.as_str()).collect();
-        let labels: Vec<usize> = batch.iter().map(|&index| items[index].label).collect();
-        let mut views = Vec::new();
-        if !breaking.is_empty() {
-            let drawn = pairs.batch(step);
-            let [first, second]: [Vec<&str>; 2] =
-                [0, 1].map(|view| drawn.iter().map(|&index| breaking[index][view].as_str()).collect());
-            views.extend([pictures.batch(&first, step, 1)?, pictures.batch(&second, step, 2)?]);
-        }
-        Ok::<_, Error>((pictures.batch(&names, step, 0)?, labels, views))
-    };
-    let prepare = &prepare;
-    let result = thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(AHEAD);
-        let ahead = steps.clone();
-        scope.spawn(move || {
-            for step in ahead {
-                let batch = prepare(step);
-                let failed = batch.is_err();
-                if sender.send(batch).is_err() || failed {
-                    return;
-                }
-            }
+    let pairs = Draws::new(config.draw, breaking.len().max(1), views.max(1), !seed);
+    let (items, breaking, pictures) = (&items, &breaking, &pictures);
+    let (shots, weight) = (material.train.len(), config.preserving_weight as f32);
+    let done = training.done();
+    let drawn = (done..config.steps).zip(draws.batches(done).zip(pairs.batches(done)));
+    let jobs = drawn.flat_map(move |(step, (batch, pairs))| {
+        let batch = batch.into_iter().map(|index| {
+            let weight = if index < shots { 1.0 } else { weight };
+            (items[index].path.as_str(), (items[index].label, weight))
         });
-        let mut next = Instant::now() + LEAST_PAUSE;
-        for batch in receiver {
-            let (names, labels, views) = batch?;
-            let breaking = match views.as_slice() {
-                [first, second] => Some([backbone.pixels(first), backbone.pixels(second)]),
-                _ => None,
+        let pairs = if breaking.is_empty() { Vec::new() } else { pairs };
+        let view = |view: usize| {
+            pairs.iter().map(move |&index| (breaking[index][view].as_str(), (0, 1.0))).collect::<Vec<_>>()
+        };
+        let [first, second] = [0, 1].map(view);
+        // A view's place says which of the two it is, whatever the size of the batch.
+        let placed = batch.enumerate().chain((views..).zip(first)).chain((2 * views..).zip(second));
+        placed.map(|(index, (name, target))| (name, target, Place { step, index })).collect::<Vec<_>>()
+    });
+    let prepare = move |(name, target, place)| Ok((pictures.view(name, place)?, target));
+    let waited = thread::scope(|scope| {
+        let most = AHEAD * (config.batch + 2 * views);
+        let mut prepared = Ahead::start(scope, parallel::threads(), most, jobs, prepare);
+        let start = Instant::now();
+        let mut next = start + LEAST_PAUSE;
+        while training.done() < config.steps {
+            let mut take =
+                |count: usize| prepared.by_ref().take(count).collect::<Result<(Vec<Vec<u8>>, Vec<(usize, f32)>)>>();
+            let (batch, targets) = take(config.batch)?;
+            let breaking = match views {
+                0 => None,
+                _ => Some([backbone.pixels(&take(views)?.0), backbone.pixels(&take(views)?.0)]),
             };
-            let batch = Batch { pixels: backbone.pixels(&names), labels, breaking };
+            if batch.len() < config.batch {
+                return Err(Error::Failed("a thread that decodes pictures ended".into()));
+            }
+            let (labels, weights): (Vec<usize>, Vec<f32>) = targets.into_iter().unzip();
+            let weights = if weight == 1.0 || preserving.is_empty() { Vec::new() } else { weights };
+            let batch = Batch { pixels: backbone.pixels(&batch), labels, weights, breaking };
             let step = pollster::block_on(training.step(batch))?;
             observer.observe(&Event::Step(step));
             let stop = interrupt::asked();
             let last = training.done() == config.steps;
             if let Some(keep) = keep.as_mut().filter(|_| stop || last || Instant::now() >= next) {
-                let start = Instant::now();
+                let writing = Instant::now();
+                let waiting = prepared.waited().as_secs_f64();
+                let spent = Spent { after: training.done(), train: start.elapsed().as_secs_f64(), waiting };
+                observer.observe(&Event::Spent(spent));
                 store(&training, keep)?;
-                next = Instant::now() + LEAST_PAUSE.max(start.elapsed() * 20);
+                next = Instant::now() + LEAST_PAUSE.max(writing.elapsed() * 20);
             }
             if stop && !last {
                 let (done, steps) = (training.done(), config.steps);
@@ -160,10 +192,9 @@ pub fn train<B: ClipBackend>(
                 return Err(Error::Interrupted(format!("interrupted after step {done} of {steps}: {advice}")));
             }
         }
-        Ok(())
+        Ok(prepared.waited())
     });
-    result?;
-    training.finish()
+    Ok((waited?, training.finish()?))
 }
 
 /// Starts from what an adapter of the same kind has learnt.

@@ -1,6 +1,9 @@
 //! One backbone on one data set: the features, the shots and the test that every method shares.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use burn::tensor::Tensor;
 
@@ -8,6 +11,7 @@ use super::{
     Event, Observer,
     features::{FeatureCache, ImageSource},
     plan::LogitScale,
+    result::Seconds,
 };
 use crate::{
     Result,
@@ -15,8 +19,19 @@ use crate::{
     clip::ClipBackend,
     data::{Item, templates},
     session::Backbone,
-    train::metrics::{Metrics, Scores},
+    train::metrics::{Metrics, Prediction, Scores, Tally},
 };
+
+/// How an adapter classified some items.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The prediction for each item.
+    pub predictions: Vec<Prediction>,
+    /// What they come to.
+    pub metrics: Metrics,
+    /// What took how long.
+    pub seconds: Seconds,
+}
 
 /// The bench on which methods are fitted and tested.
 pub struct Workbench<'a, B: ClipBackend> {
@@ -96,6 +111,40 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
         let (features, source) = self.cache.features(self.backbone, self.images, &names, observer)?;
         observer.observe(&Event::Features { what, source });
         Ok(features)
+    }
+
+    /// Classifies the items' pictures and compares with their labels. Features and logits are held for some of the items at a
+    /// time.
+    ///
+    /// # Errors
+    /// A picture that cannot be read or decoded; the device fails; there are no items.
+    pub fn measure(
+        &mut self,
+        what: &'static str,
+        adapter: &dyn Adapter<B>,
+        items: &[Item],
+        observer: &mut dyn Observer,
+    ) -> Result<Measured> {
+        let names: Vec<&str> = items.iter().map(|item| item.path.as_str()).collect();
+        let (mut predictions, mut tally) = (Vec::with_capacity(items.len()), Tally::new(adapter.classes()));
+        let (start, mut test) = (Instant::now(), Duration::ZERO);
+        let mut rest = items;
+        let mut classify = |features: Tensor<B, 2>| {
+            let start = Instant::now();
+            let (portion, others) = rest.split_at(features.dims()[0]);
+            rest = others;
+            let labels: Vec<usize> = portion.iter().map(|item| item.label).collect();
+            let scores = pollster::block_on(adapter::scores(adapter, features))?;
+            predictions.extend(scores.predictions());
+            tally.add(&scores, &labels)?;
+            test += start.elapsed();
+            Ok(())
+        };
+        let source = self.cache.each(self.backbone, self.images, &names, observer, &mut classify)?;
+        observer.observe(&Event::Features { what, source });
+        let features = (start.elapsed() - test).as_secs_f64();
+        let seconds = Seconds { features, test: test.as_secs_f64(), ..Seconds::default() };
+        Ok(Measured { predictions, metrics: tally.metrics()?, seconds })
     }
 
     /// Classifies items by their features and compares with their labels.

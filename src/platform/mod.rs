@@ -1,11 +1,17 @@
 //! What differs between a machine and a browser: files, and how many things happen at once.
 
 #[cfg(feature = "native")]
+pub mod homes;
+#[cfg(feature = "native")]
+pub mod hub;
+#[cfg(feature = "native")]
 pub mod interrupt;
 #[cfg(feature = "native")]
 pub mod models;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "native")]
+pub mod pipelines;
 
 #[cfg_attr(feature = "native", path = "parallel_on.rs")]
 #[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]

@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::native::FolderFiles;
+use super::{
+    hub::{Cache, Environment, Kind, is_repository},
+    native::FolderFiles,
+    pipelines::{self, NamedPipeline, PIPELINES},
+};
 use crate::{
     Error, Result,
     session::models::{DEMO, MODELS, NamedModel, named},
@@ -19,51 +23,86 @@ pub fn demo_files() -> MemoryFiles {
         .with("model.safetensors", include_bytes!("../../models/demo-clip/model.safetensors").as_slice())
 }
 
-/// The files that `--model` means: a name, a folder, or a safetensors file.
+/// The files that `--model` means: a name, a folder, a safetensors file, or a repository whose files are on this machine.
 ///
 /// # Errors
-/// No such name or path; a named model that is not on this machine, with the command that gets it.
+/// No such name or path; a model that is not on this machine, with the command that gets it.
 pub fn find(model: &str) -> Result<Box<dyn ModelFiles>> {
-    match named(model) {
-        Some(NamedModel { repository: None, .. }) => Ok(Box::new(demo_files())),
-        Some(NamedModel { name, repository: Some(repository), .. }) => match snapshot(repository) {
-            Some(folder) => Ok(Box::new(FolderFiles::open(&folder)?)),
-            None => Err(Error::Usage(format!(
-                "model {name} is not on this machine; get it with 'hf download {repository}' (Hugging Face's own tool) \
-                 or give --model a folder that holds it"
-            ))),
-        },
-        None if Path::new(model).exists() => Ok(Box::new(FolderFiles::open(Path::new(model))?)),
+    let known = named(model);
+    if let Some(NamedModel { repository: None, .. }) = known {
+        return Ok(Box::new(demo_files()));
+    }
+    if known.is_none() && Path::new(model).exists() {
+        return Ok(Box::new(FolderFiles::open(Path::new(model))?));
+    }
+    let repository = known.and_then(|known| known.repository).or_else(|| is_repository(model).then_some(model));
+    if let Some(folder) = repository.and_then(snapshot) {
+        return Ok(Box::new(FolderFiles::open(&folder)?));
+    }
+    match known {
+        Some(NamedModel { name, .. }) => Err(Error::Usage(format!(
+            "model {name} is not on this machine; get it with 'lowshot fetch {name}' or give --model a folder that holds it"
+        ))),
         None => {
             let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
             Err(Error::Usage(format!(
-                "there is no model '{model}': it is neither a file or folder nor one of {}",
-                names.join(", ")
+                "there is no model '{model}': it is neither a file or folder nor one of {}{}",
+                names.join(", "),
+                fetch_advice(model)
             )))
         }
     }
 }
 
-/// The newest snapshot of a repository in the hub's cache that holds weights.
-pub fn snapshot(repository: &str) -> Option<PathBuf> {
-    let folder = hub()?.join(format!("models--{}", repository.replace('/', "--"))).join("snapshots");
-    let mut snapshots: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .filter(|entry| {
-            let weights = ["model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors"];
-            weights.iter().any(|name| entry.path().join(name).exists())
-        })
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    snapshots.sort();
-    snapshots.pop().map(|(_, path)| path)
+/// The folder that `--model` of `lowshot augment` means: the name of a pipeline, a folder, or a repository whose files are on this
+/// machine.
+///
+/// # Errors
+/// No such name or folder; a pipeline that is not on this machine, with the command that gets it.
+pub fn pipeline(model: &str) -> Result<PathBuf> {
+    let known = pipelines::named(model);
+    if known.is_none() && Path::new(model).exists() {
+        return Ok(model.into());
+    }
+    let repository = known.map(|known| known.repository).or_else(|| is_repository(model).then_some(model));
+    let is_whole =
+        |folder: &PathBuf| ["model_index.json", "config.json"].iter().any(|index| folder.join(index).exists());
+    if let Some(folder) = repository.and_then(|repository| snapshots(repository).into_iter().find(is_whole)) {
+        return Ok(folder);
+    }
+    match known {
+        Some(NamedPipeline { name, .. }) => Err(Error::Usage(format!(
+            "pipeline {name} is not on this machine; get it with 'lowshot fetch {name}' or give --model a folder that holds it"
+        ))),
+        None => {
+            let names: Vec<&str> = PIPELINES.iter().map(|pipeline| pipeline.name).collect();
+            Err(Error::Usage(format!(
+                "there is no pipeline '{model}': it is neither a folder nor one of {}{}",
+                names.join(", "),
+                fetch_advice(model)
+            )))
+        }
+    }
 }
 
-/// The hub's cache: `HF_HUB_CACHE`, `HF_HOME/hub`, or `~/.cache/huggingface/hub`.
-fn hub() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("HF_HUB_CACHE")
-        .or_else(|| Some(variable("HF_HOME")?.join("hub")))
-        .or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(".cache/huggingface/hub")))
+/// What to add to a message where the name could be one of a repository.
+fn fetch_advice(model: &str) -> String {
+    match model.contains('/') && is_repository(model) {
+        true => format!("; where it is a repository on the Hugging Face hub, get it with 'lowshot fetch {model}'"),
+        false => String::new(),
+    }
+}
+
+/// The snapshot of a repository in the hub's cache that holds weights: that of the main branch, else the newest.
+pub fn snapshot(repository: &str) -> Option<PathBuf> {
+    const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors"];
+    snapshots(repository).into_iter().find(|folder| WEIGHTS.iter().any(|name| folder.join(name).exists()))
+}
+
+/// The snapshots of a repository in the hub's cache; none where the environment names no cache.
+fn snapshots(repository: &str) -> Vec<PathBuf> {
+    let cache = Environment::read().and_then(|environment| Cache::new(&environment));
+    cache
+        .and_then(|cache| cache.repository(Kind::Model, repository))
+        .map_or_else(|_| Vec::new(), |found| found.snapshots())
 }

@@ -202,6 +202,13 @@ pub fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|source| Error::Io { action: "cannot make folder", path: path.into(), source })
 }
 
+/// Bytes of memory that are free, where the system tells it.
+pub fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Where computed features are kept: `LOWSHOT_CACHE`, or the user's cache folder.
 ///
 /// # Errors
@@ -213,4 +220,12 @@ pub fn cache_folder() -> Result<PathBuf> {
     directories::ProjectDirs::from("", "", "lowshot").map(|folders| folders.cache_dir().into()).ok_or_else(|| {
         Error::Usage("no home folder is known; set LOWSHOT_CACHE to a folder for computed features".into())
     })
+}
+
+/// Where fetched data sets are kept: a folder in the [cache](cache_folder).
+///
+/// # Errors
+/// As there.
+pub fn data_folder() -> Result<PathBuf> {
+    Ok(cache_folder()?.join("data"))
 }

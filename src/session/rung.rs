@@ -205,7 +205,8 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
             }
         };
         let labels = wanted.iter().map(|wanted| self.ground.labels[wanted.example]).collect();
-        let batch = Batch { pixels: self.ground.backbone.pixels(&pictures), labels, breaking: None };
+        let batch =
+            Batch { pixels: self.ground.backbone.pixels(&pictures), labels, weights: Vec::new(), breaking: None };
         let step = training.step(batch).await?;
         self.work = Work::Towers(training);
         Ok(Progress::Step(step))

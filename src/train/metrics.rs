@@ -125,18 +125,45 @@ impl Metrics {
     /// # Errors
     /// [`Error::Data`] when there are no images, the numbers of rows and labels differ, or a label names no class.
     pub fn new(scores: &Scores, labels: &[usize]) -> Result<Self> {
-        let classes = scores.classes();
-        let n = labels.len();
-        check_labels("evaluation", labels, scores.rows().len(), classes)?;
-        if n == 0 {
-            return Err(Error::Data { place: "evaluation".into(), why: "no images: give at least one".into() });
-        }
-        let mut confusion = vec![vec![0; classes]; classes];
-        let mut among_five = 0;
+        let mut tally = Tally::new(scores.classes());
+        tally.add(scores, labels)?;
+        tally.metrics()
+    }
+}
+
+/// [`Metrics`] of images that come in portions.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// `[label][prediction]`.
+    confusion: Vec<Vec<usize>>,
+    among_five: usize,
+}
+
+impl Tally {
+    /// No images yet, of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self { confusion: vec![vec![0; classes]; classes], among_five: 0 }
+    }
+
+    /// Compares the `scores` of more images with their `labels`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the numbers of rows and labels differ, or a label names no class.
+    pub fn add(&mut self, scores: &Scores, labels: &[usize]) -> Result<()> {
+        check_labels("evaluation", labels, scores.rows().len(), self.confusion.len())?;
         for (row, &label) in scores.rows().zip(labels) {
-            confusion[label][best(row)] += 1;
-            among_five += usize::from(rank(row, label) < 5);
+            self.confusion[label][best(row)] += 1;
+            self.among_five += usize::from(rank(row, label) < 5);
         }
+        Ok(())
+    }
+
+    /// What they come to.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there were no images.
+    pub fn metrics(self) -> Result<Metrics> {
+        let Self { confusion, among_five } = self;
         let per_class: Vec<ClassAccuracy> = confusion
             .iter()
             .enumerate()
@@ -145,9 +172,13 @@ impl Metrics {
                 ClassAccuracy { n, accuracy: (n > 0).then(|| row[class] as f64 / n as f64) }
             })
             .collect();
-        let correct: usize = (0..classes).map(|class| confusion[class][class]).sum();
+        let n: usize = per_class.iter().map(|class| class.n).sum();
+        if n == 0 {
+            return Err(Error::Data { place: "evaluation".into(), why: "no images: give at least one".into() });
+        }
+        let correct: usize = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
         let present: Vec<f64> = per_class.iter().filter_map(|class| class.accuracy).collect();
-        Ok(Self {
+        Ok(Metrics {
             n,
             top1: correct as f64 / n as f64,
             top5: among_five as f64 / n as f64,

@@ -82,7 +82,12 @@ impl Checkpoint {
     /// No weights, only weights that would have to be unpickled, or damaged ones.
     pub fn from_files(files: &dyn ModelFiles) -> Result<Self> {
         let label = files.label();
-        for name in ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"] {
+        let mut names = ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"];
+        // A repository of timm holds the whole model in OpenCLIP's file, and in model.safetensors the image tower alone.
+        if files.open("open_clip_config.json")?.is_some() {
+            names.rotate_left(1);
+        }
+        for name in names {
             if let Some(blob) = files.open(name)? {
                 let place = files.place(name);
                 return Self::clip(&place, vec![TensorFile::open(place.as_str(), blob)?]);

@@ -92,6 +92,11 @@ impl TensorFile {
         Ok(&self.blob.bytes()[self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1])
     }
 
+    /// A hint that nothing of it will be read for a while.
+    pub fn release(&self) {
+        self.blob.release(0..self.blob.bytes().len());
+    }
+
     /// Feeds the whole file to a hash.
     pub fn hash_into(&self, hash: &mut Sha256) {
         // In pieces, each released, so that hashing a mapped file does not make all of it resident.

@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod embed;
 mod eval;
+mod full;
 mod interrupted;
 mod lists;
 mod run_folder;

@@ -45,7 +45,7 @@ fn every_wrong_flag_is_refused_in_one_line() {
         ("TRAIN --enable_lora --params q q", &["projection", "twice"]),
         ("TRAIN --enable_lora --dropout_rate_LoRA 1", &["dropout", "1"]),
         ("TRAIN --enable_lora --position middle", &["--position", "middle", "half-up"]),
-        ("TRAIN --enable_lora --shots all", &["--iters"]),
+        ("TRAIN --enable_lora --n_iters 8 --shots all", &["--iters", "--epochs"]),
         ("TRAIN --enable_lora --iters 0", &["0 training steps"]),
         ("TRAIN --enable_lora --accumulate 99", &["99 parts", "24"]),
         ("TRAIN --enable_lora --batch_size 0", &["batch of 0"]),

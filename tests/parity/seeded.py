@@ -43,7 +43,7 @@ def spread(name: str, shape: list[int]) -> tuple[float, float]:
     Matrices keep the variance of what they multiply (uniform in +-sqrt(3 / fan in)); kernels double it, because a ReLU
     halves it again. Norms and biases are far enough from 1 and 0 that leaving one out shows. In the residual network the
     biases before a ReLU lean to the negative, or all pictures would end up alike after 16 blocks; and the norm that ends a
-    bottleneck is small, or the sums of 33 blocks would grow a millionfold.
+    bottleneck is small, or the sums of 33 blocks would grow a millionfold. A time embedding is no table but two linear layers.
     """
     *_, parent, last = ["", *name.split(".")]
     batch_norm = parent in ("bn1", "bn2", "bn3") or ".downsample.1." in name
@@ -58,7 +58,7 @@ def spread(name: str, shape: list[int]) -> tuple[float, float]:
         return (0.35 if ends_bottleneck else 1.0), 0.2
     if last.endswith("bias"):
         return (-0.2, 0.2) if batch_norm and not ends_bottleneck else (0.0, 0.1)
-    if "embedding" in name and "patch_embedding" not in name:
+    if "embedding" in name and "patch_embedding" not in name and "time_embedding" not in name:
         return 0.0, 0.5
     if last in ("proj", "text_projection"):
         return 0.0, math.sqrt(3 / shape[0])

@@ -55,18 +55,9 @@ impl Machine {
 
     /// Runs the program to its end.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Finished {
-        let arguments: Vec<_> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        let shown = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let mut command = self.command();
-        command.args(&arguments);
-        let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().expect("the built program");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8 from the program");
-        Finished {
-            command: format!("lowshot {shown}"),
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        command.args(arguments);
+        Finished::of(command)
     }
 
     /// Everything in the working folder, sorted.
@@ -87,6 +78,19 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Runs a command to its end.
+    pub fn of(command: std::process::Command) -> Self {
+        let shown = command.get_args().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).output().expect("the built program");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8 from the program");
+        Self {
+            command: format!("lowshot {shown}"),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// Fails the test unless the command did its work.
     #[track_caller]
     pub fn done(self) -> Self {
@@ -125,7 +129,15 @@ impl Finished {
         message.to_owned()
     }
 
-    /// The same, and the line names all of `words`.
+    /// The last line of a command that refused its input, or could not write, after it had told what it was about.
+    #[track_caller]
+    pub fn refused_after_notes(self) -> String {
+        assert_eq!((self.code, &*self.stdout), (Some(2), ""), "{self:?}");
+        let last = self.stderr.lines().last().and_then(|line| line.strip_prefix("lowshot: "));
+        last.unwrap_or_else(|| panic!("no \"lowshot: \": {self:?}")).to_owned()
+    }
+
+    /// The one line of a command that refused its input, which names all of `words`.
     #[track_caller]
     pub fn refused_for(self, words: &[&str]) -> String {
         let message = self.refused();

@@ -6,5 +6,6 @@
 
 pub mod faults;
 pub mod folders;
+pub mod pipeline;
 pub mod reference;
 pub mod seeded;

@@ -181,7 +181,9 @@ fn spread(name: &str, shape: &[usize]) -> (f32, f32) {
                 (0.0, 0.1)
             }
         }
-        _ if name.contains("embedding") && !name.contains("patch_embedding") => (0.0, 0.5),
+        _ if name.contains("embedding") && !name.contains("patch_embedding") && !name.contains("time_embedding") => {
+            (0.0, 0.5)
+        }
         "proj" | "text_projection" => keeping_variance(3, shape[0]),
         _ => keeping_variance(if shape.len() == 4 { 6 } else { 3 }, shape[1..].iter().product()),
     }

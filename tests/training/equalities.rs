@@ -169,7 +169,7 @@ fn log_probabilities(problem: &Problem, training: &mut Training<Flex>) -> Vec<f3
     for picture in 0..problem.labels.len() {
         for class in 0..problem.prompts.len() {
             let pixels = pixels.clone().narrow(0, picture, 1);
-            let batch = Batch { pixels, labels: vec![class], breaking: None };
+            let batch = Batch { pixels, labels: vec![class], weights: Vec::new(), breaking: None };
             found.push(-training.gradients(batch, false).unwrap().0.into_scalar());
         }
     }
@@ -191,6 +191,31 @@ fn merged_towers_are_those_with_branches() {
         println!("{model}: {off:.1e}");
         assert!(off <= 1e-5, "{model}: {off:.1e}");
     }
+}
+
+#[test]
+fn a_picture_counts_by_its_weight() {
+    let problem = Problem::load("tiny");
+    let (_, case) = problem.cases.iter().find(|(title, _)| title == "lora-qkvo").unwrap();
+    let mut training = problem.case(case);
+    let count = problem.labels.len();
+    // The loss and all its gradients, one after the other.
+    let mut found = |weights: Vec<f32>| {
+        let (loss, gradients) = training.gradients(Batch { weights, ..problem.batch(false) }, false).unwrap();
+        let gradients = gradients.into_iter().flatten().flat_map(|gradient| values(gradient));
+        std::iter::once(loss.into_scalar()).chain(gradients).collect::<Vec<f32>>()
+    };
+    let mut by =
+        |first: f32, rest: f32| found((0..count).map(|picture| if picture < 2 { first } else { rest }).collect());
+    let (first, rest, whole, more) = (by(1.0, 0.0), by(0.0, 1.0), by(1.0, 1.0), by(1.0, 2.5));
+    for (found, weight) in [(&whole, 1.0), (&more, 2.5)] {
+        let expected: Vec<f32> = first.iter().zip(&rest).map(|(a, b)| a + weight * b).collect();
+        let off = difference(found, &expected) / rms(&expected);
+        assert!(off <= 1e-5, "{off:.1e}");
+    }
+    assert!(difference(&whole, &more) > 0.1 * rms(&whole));
+    // Weights of 1 are as no weights, to the bit.
+    assert_eq!(found(Vec::new()), whole);
 }
 
 /// All biases by name, to the bit.

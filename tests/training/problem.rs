@@ -136,7 +136,12 @@ impl Problem {
         let rows = |first: usize, count: usize| all.clone().narrow(0, first, count);
         let (first, other) = (rows(count, VIEWS), rows(count + VIEWS, VIEWS));
         let second = (first.clone() + other).mul_scalar(0.5);
-        Batch { pixels: rows(0, count), labels: self.labels.clone(), breaking: breaking.then_some([first, second]) }
+        Batch {
+            pixels: rows(0, count),
+            labels: self.labels.clone(),
+            weights: Vec::new(),
+            breaking: breaking.then_some([first, second]),
+        }
     }
 
     /// What the reference has under a prefix for one of our names, which may be several tensors there.

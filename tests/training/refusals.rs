@@ -19,7 +19,7 @@ fn batches_that_do_not_fit() {
     let mut training = problem.training(everything(), 1);
     let mut refused =
         |pixels: Tensor<Flex, 4>, labels: &[usize], breaking: Option<[Tensor<Flex, 4>; 2]>, word: &str| {
-            let batch = Batch { pixels, labels: labels.to_vec(), breaking };
+            let batch = Batch { pixels, labels: labels.to_vec(), weights: Vec::new(), breaking };
             let why = training.gradients(batch, false).unwrap_err().to_string();
             assert!(why.contains(word) && !why.contains('\n'), "{why} does not say {word}");
         };
@@ -30,9 +30,23 @@ fn batches_that_do_not_fit() {
     refused(pixels(2, 32), &[0, 1], Some([pixels(3, 32), pixels(2, 32)]), "views");
     refused(pixels(2, 32), &[0, 1], Some([pixels(2, 24), pixels(2, 24)]), "24");
 
+    let mut refused_weights = |weights: &[f32], word: &str| {
+        let batch = Batch { weights: weights.to_vec(), ..problem.batch(true) };
+        let why = training.gradients(batch, false).unwrap_err().to_string();
+        assert!(why.contains(word) && !why.contains('\n'), "{why} does not say {word}");
+    };
+    refused_weights(&[1.0], "1 weights");
+    refused_weights(&[1.0, -1.0, 1.0, 1.0, 1.0, 1.0], "-1");
+    refused_weights(&[1.0, f32::NAN, 1.0, 1.0, 1.0, 1.0], "NaN");
+
     // A batch in which nothing breaks has the loss without that part.
     let loss = |training: &mut Training<Flex>, breaking| {
-        let batch = Batch { pixels: problem.batch(false).pixels, labels: problem.labels.clone(), breaking };
+        let batch = Batch {
+            pixels: problem.batch(false).pixels,
+            labels: problem.labels.clone(),
+            weights: Vec::new(),
+            breaking,
+        };
         training.gradients(batch, true).unwrap().0.into_scalar()
     };
     let none = loss(&mut training, None);
@@ -60,6 +74,7 @@ fn problems_and_settings_that_make_no_sense() {
     refused(everything(), &|learning| learning.scale = f32::NAN, "scale");
     refused(everything(), &|learning| learning.shots.features = Tensor::zeros([8, 3], &FlexDevice), "width 3");
     refused(TuningConfig { accumulate: 7, ..everything() }, &|_| (), "7 parts");
+    refused(TuningConfig { preserving_weight: -0.5, ..everything() }, &|_| (), "-0.5");
     refused(TuningConfig { lora: None, bitfit: None, breaking: None, ..everything() }, &|_| (), "LoRA or BitFit");
     // Two blocks have no last third.
     let lora = Some(LoraConfig { position: Position::Up, ..LoraConfig::default() });

@@ -100,7 +100,7 @@ test('words that the visitor types are told apart without any photo, as natively
   assert.match(await page.getByTestId('credits').innerText(), /cat on sofa: Emma0mb, CC BY 4.0/);
 });
 
-test('undo brings back what was deleted, and the results are a table', { timeout: 180_000 }, async (t) => {
+test('undo brings back what was deleted, redo deletes it again, and the results are a table', { timeout: 180_000 }, async (t) => {
   const { page } = await browser(t);
   await open(page);
   await page.waitForFunction(() => globalThis.lowshot.state.training.status === 'running');
@@ -125,4 +125,12 @@ test('undo brings back what was deleted, and the results are a table', { timeout
   const { project } = await state(page);
   assert.deepEqual(project.classes.map(({ samples }) => samples.length), [8, 8, 8, 8, 8]);
   await page.waitForFunction(() => !globalThis.lowshot.state.training.stale);
+  await page.getByTestId('redo').click();
+  assert.equal((await state(page)).project.classes.length, 4);
+  assert.equal(await page.getByTestId('redo').count(), 0);
+  await page.keyboard.press('Control+z');
+  await page.keyboard.press('Control+Shift+z');
+  assert.equal((await state(page)).project.classes.length, 4);
+  await page.keyboard.press('Control+z');
+  assert.equal((await state(page)).project.classes.length, 5);
 });

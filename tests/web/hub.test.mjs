@@ -12,7 +12,7 @@ import { root } from './support/samples.mjs';
 
 const NAME = 'TinyCLIP-8M';
 const REPOSITORY = 'wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M';
-const PIECE = 8 << 20;
+const PIECE = 2 << 20;
 const files = Object.fromEntries(
   ['config.json', 'preprocessor_config.json', 'vocab.json', 'merges.txt', 'tokenizer.json', 'model.safetensors'].map((name) => [name, readFileSync(path.join(root, 'models', 'demo-clip', name))]),
 );
@@ -171,7 +171,7 @@ test('a download is cancelled, gone on with where it was, kept, and removed', { 
     assert.equal(answer?.probabilities.length, 2);
   };
   await answered();
-  await row.getByTestId('cancel-download').click();
+  await row.getByTestId('cancel-model').click();
   await inUse(page, 'demo');
   await answered();
   go();
@@ -237,9 +237,27 @@ test('a download that is cancelled in favour of another leaves the model in use 
   const other = page.locator('[data-testid="model-row"][data-name="ViT-B/32"]');
   await other.getByTestId('use-model').click();
   await page.waitForFunction(() => globalThis.lowshot.state.model.name === 'ViT-B/32');
-  await other.getByTestId('cancel-download').click();
+  await other.getByTestId('cancel-model').click();
   await inUse(page, 'demo');
   assert.equal(await page.locator('[data-testid="model-row"][data-name="demo"]').getAttribute('data-status'), 'ready');
+});
+
+test('a model that is being loaded is cancelled, and the one before is in use again', { timeout: 180_000 }, async (t) => {
+  const { page, row } = await opened(t);
+  // It is fetched, and then takes for ever to load.
+  await page.evaluate((name) => {
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.name !== 'load' || message.arguments[0] !== name) post.call(this, message, ...rest);
+    };
+  }, NAME);
+  await row.getByTestId('use-model').click();
+  await page.waitForFunction((name) => globalThis.lowshot.state.model.status === 'loading' && globalThis.lowshot.state.model.name === name, NAME);
+  await row.getByTestId('cancel-model').click();
+  await inUse(page, 'demo');
+  assert.deepEqual(await texts(page), []);
+  const answer = await page.evaluate(async (photo) => globalThis.lowshot.actions.classify(new Blob([Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0))])), noise(20, 20, 3).toString('base64'));
+  assert.equal(answer?.probabilities.length, 2);
 });
 
 test('whoever waits for the first model waits for the one that is chosen in its place', { timeout: 180_000 }, async (t) => {

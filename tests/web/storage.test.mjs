@@ -120,7 +120,7 @@ test('a spoilt piece of the model is found and fetched again, alone', { timeout:
     }, KEY);
   const before = await sha256();
   assert.equal(before.is, before.saidToBe);
-  assert.equal(before.bytes, 8 << 20);
+  assert.equal(before.bytes, 2 << 20);
   await page.evaluate(async (key) => {
     const piece = await globalThis.database('pieces', 'readonly', (table) => table.get(key));
     const bytes = new Uint8Array(await piece.bytes.arrayBuffer());
@@ -136,7 +136,7 @@ test('a spoilt piece of the model is found and fetched again, alone', { timeout:
   });
   await page.reload();
   await ready(page);
-  assert.deepEqual(asked, [['model', `bytes=${8 << 20}-${(16 << 20) - 1}`]]);
+  assert.deepEqual(asked, [['model', `bytes=${2 << 20}-${(4 << 20) - 1}`]]);
   assert.deepEqual(await sha256(), before);
   await page.waitForFunction(() => globalThis.lowshot.state.examples.length > 0);
   const answer = await page.evaluate(async () => globalThis.lowshot.actions.classify(await (await fetch(globalThis.lowshot.state.examples[0].url)).blob()));
@@ -251,4 +251,27 @@ test('a project is open in one tab at a time, and no tab loses what another adds
   await second.evaluate((id) => globalThis.lowshot.actions.openProject(id), project.id);
   assert.equal((await state(second)).project.id, project.id);
   assert.equal((await counts(second)).Forest, 13);
+});
+
+test('everything that the browser has stored is forgotten when that is asked for twice', { timeout: 240_000 }, async (t) => {
+  const { page } = await browser(t);
+  await openSample(page);
+  const before = await page.evaluate(() => {
+    const { actions, state } = globalThis.lowshot;
+    actions.changeSettings({ seed: 7 });
+    actions.renameProject('Mine');
+    return state.project.id;
+  });
+  await page.waitForFunction(() => globalThis.lowshot.state.projects.some(({ name }) => name === 'Mine'));
+  await page.getByTestId('model-badge').click();
+  await page.getByTestId('forget-everything').click();
+  assert.equal((await state(page)).projects.length, 1, 'asked once, everything is still there');
+  await Promise.all([page.waitForEvent('load'), page.getByTestId('forget-everything-sure').click()]);
+  await ready(page);
+  await saved(page, 40);
+  const { project, projects, settings } = await state(page);
+  assert.equal(settings.seed, 1);
+  assert.equal(project.name, 'Satellite tiles');
+  assert.deepEqual(projects.map(({ id }) => id), [project.id]);
+  assert.notEqual(project.id, before);
 });

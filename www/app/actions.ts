@@ -14,6 +14,7 @@ export interface Actions {
   deleteSamples(ids: readonly Id[]): void;
   moveSamples(ids: readonly Id[], classId: Id): void;
   undo(): void;
+  redo(): void;
   /** Object URL of a thumbnail; give it back by `releaseThumbnail` when it is out of sight. */
   thumbnail(id: Id): Promise<string>;
   releaseThumbnail(id: Id): void;
@@ -52,10 +53,13 @@ export interface Actions {
   useModel(name: string): Promise<void>;
   /** Files of a model, dropped: safetensors, config and so on. */
   useModelFiles(files: readonly File[]): Promise<void>;
-  cancelDownload(): void;
+  /** Of a model that is being fetched or loaded. */
+  cancelModel(): void;
   forgetModel(name: string): Promise<void>;
   setDevice(device: 'auto' | Device): Promise<void>;
   changeSettings(settings: Partial<Settings>): void;
+  /** All projects, photos, models and settings that this browser has stored; the page begins anew. */
+  forgetEverything(): Promise<void>;
   dismiss(notice: Id): void;
 }
 

@@ -3,13 +3,14 @@ import { Engine } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
 import { Pictures } from '../engine/pictures.ts';
 import { hasher } from '../store/hasher.ts';
-import { type Store, openStore } from '../store/store.ts';
+import { type Store, forgetEverything, openStore } from '../store/store.ts';
 import type { Actions, App } from './actions.ts';
 import { DEMO } from './catalogue.ts';
 import { Container } from './container.ts';
 import { EMPTY } from './empty.ts';
 import { ALONE, Locks } from './hold.ts';
-import { DEFAULT_SETTINGS, Learning } from './learning.ts';
+import { Learning } from './learning.ts';
+import { Learnt } from './learnt.ts';
 import { Models } from './models.ts';
 import { Notices, sentence } from './notices.ts';
 import { type Given, Photos } from './photos.ts';
@@ -17,6 +18,7 @@ import { readProject, writeProject } from './project-file.ts';
 import { Projects } from './projects.ts';
 import type { ProjectRecord, SampleSet } from './record.ts';
 import { openSamples } from './samples.ts';
+import { DEFAULT_SETTINGS } from './settings.ts';
 import { resultsTable, download, fileName } from './export.ts';
 import type { Id, Settings, State } from './state.ts';
 import { Trying } from './trying.ts';
@@ -55,7 +57,7 @@ class LowshotApp implements App {
     this.#models = new Models(container, store, this.#engine, hash, notices, () => this.#modelReady());
     this.#photos = new Photos(container, store, this.#engine, this.#adding, notices, this.#projects, () => this.#models.ready());
     this.#projects.photos = this.#photos;
-    this.#learning = new Learning(container, store, this.#engine, this.#photos, this.#projects, this.#models, notices);
+    this.#learning = new Learning(container, new Learnt(store, notices, this.#projects), this.#engine, this.#photos, this.#projects, this.#models, notices);
     this.#projects.onChange = () => this.#learning.checkStale();
     this.#engine.onDeath = ({ kind, message }) =>
       notices.info(kind === 'lost' ? `The GPU went away and is being asked for again; nothing is lost (${message}).` : `The model’s worker stopped and was started again; nothing is lost (${message}).`);
@@ -151,7 +153,9 @@ class LowshotApp implements App {
       const project = this.#projects.projectId;
       const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));
       const photo = async (url: string): Promise<Given> => ({ name: url.split('/').at(-1) ?? url, blob: await fetched(url) });
-      const photos = await Promise.all(samples.classes.map((one) => Promise.all(one.photos.map(photo))));
+      // One class after the other: asking for all at once keeps the page from drawing meanwhile.
+      const photos: Given[][] = [];
+      for (const one of samples.classes) photos.push(await Promise.all(one.photos.map(photo)));
       // Somebody who has gone on to something else wants no more of it.
       const gone = (): boolean => this.#projects.projectId !== project;
       if (gone()) return;
@@ -224,7 +228,7 @@ class LowshotApp implements App {
       const { method, classes, templates, kept } = await this.#engine.importAdapter(file.name, bytes);
       await this.#projects.show(this.#projects.empty(file.name.replace(/\.safetensors$/, ''), { templates }));
       const cards = classes.map((name) => ({ id: this.#projects.addClass(name), name }));
-      await this.#learning.adopt({ key: this.#learning.learntKey(method), project: this.#projects.projectId, method, ...kept }, cards, templates);
+      await this.#learning.adopt({ method, ...kept }, cards, templates);
       this.#notices.good(`${file.name} answers now: ${method}, ${classes.length} classes.`);
     });
   }
@@ -263,6 +267,7 @@ class LowshotApp implements App {
       deleteSamples: (ids) => projects.deleteSamples(ids),
       moveSamples: (ids, id) => projects.moveSamples(ids, id),
       undo: () => projects.undo(),
+      redo: () => projects.redo(),
       thumbnail: (id) => this.#photos.thumbnail(id),
       releaseThumbnail: (id) => this.#photos.releaseThumbnail(id),
       photo: (id) => this.#photos.photo(id).catch(() => undefined),
@@ -304,7 +309,7 @@ class LowshotApp implements App {
       exportResults: () => told(async () => download(resultsTable(this.state), fileName(this.state.project.name, 'csv'))),
       useModel: (name) => told(() => models.use(name)),
       useModelFiles: (files) => told(() => models.useFiles(files)),
-      cancelDownload: () => models.cancel(),
+      cancelModel: () => models.cancel(),
       forgetModel: (name) =>
         told(async () => {
           await models.forget(name);
@@ -316,6 +321,14 @@ class LowshotApp implements App {
         await told(() => models.setDevice());
       },
       changeSettings: (settings) => this.#changeSettings(settings),
+      forgetEverything: () =>
+        told(async () => {
+          // First, or what is learnt meanwhile would be stored again.
+          await learning.stop();
+          await forgetEverything();
+          localStorage.removeItem(SETTINGS);
+          location.reload();
+        }),
       dismiss: (notice) => this.#notices.dismiss(notice),
     };
   }

@@ -7,6 +7,8 @@ import type { Model } from './state.ts';
 export interface Listed extends Omit<Model, 'cachedBytes' | 'begun'> {
   /** On the Hugging Face hub. */
   readonly repository?: string;
+  /** The commit of it that holds safetensors, where the main branch does not. */
+  readonly revision?: string;
 }
 
 export const DEMO = 'demo';
@@ -43,6 +45,7 @@ export const CATALOGUE: readonly Listed[] = [
     source: 'hub',
     knowsWords: true,
     repository: 'openai/clip-vit-base-patch32',
+    revision: 'eaee4c876b93e66f7fac584b529025a96d71ad66',
   },
   {
     name: 'ViT-B/16',
@@ -59,7 +62,8 @@ export const CATALOGUE: readonly Listed[] = [
 /** The files of a model of the list; those on the hub are looked up there, with the hashes that it publishes. */
 export async function remoteFiles(model: Listed, signal?: AbortSignal): Promise<RemoteFile[]> {
   if (!model.repository) return [...DEMO_FILES];
-  const address = `${HUB}/api/models/${model.repository}?blobs=true`;
+  const revision = model.revision ? `/revision/${model.revision}` : '';
+  const address = `${HUB}/api/models/${model.repository}${revision}?blobs=true`;
   const response = await fetch(address, { signal: signal ?? null, credentials: 'omit', referrerPolicy: 'no-referrer' }).catch((error: unknown) => {
     if (LowshotError.from(error).kind === 'cancelled') throw error;
     throw new LowshotError('network', `${model.name} cannot be fetched: huggingface.co does not answer; is there a network?`);

@@ -1,5 +1,6 @@
 /** The state before anything is known. */
-import { DEFAULT_SETTINGS, IDLE } from './learning.ts';
+import { IDLE } from './learning.ts';
+import { DEFAULT_SETTINGS } from './settings.ts';
 import type { State } from './state.ts';
 
 export const EMPTY: State = {

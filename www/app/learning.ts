@@ -2,24 +2,20 @@
 import type { Engine, TrainEvent } from '../engine/engine.ts';
 import { fill } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import type { RungOptions, RungResult as CoreResult } from '../engine/protocol.ts';
-import type { LearntRecord, Store } from '../store/store.ts';
+import type { RungResult as CoreResult } from '../engine/protocol.ts';
 import type { Container } from './container.ts';
+import { CHECKPOINT, type Learnt, type LearntContents } from './learnt.ts';
 import type { Models } from './models.ts';
 import type { Notices } from './notices.ts';
 import type { Photos } from './photos.ts';
 import type { Projects } from './projects.ts';
 import type { TrainingRecord } from './record.ts';
-import type { HeldOut, Id, Method, Rung, RungResult, Settings, Training } from './state.ts';
+import { expectedSeconds, rungOptions } from './settings.ts';
+import type { HeldOut, Id, Method, Rung, RungResult, Training } from './state.ts';
 
 export const DEFAULT_TEMPLATE = 'a photo of a {}.';
 /** What takes longer is done only when it is asked for, in seconds. */
 const PATIENCE = 600;
-/** What training through the towers costs in passes of the image tower: there, back, and as much again for the texts. */
-const PASSES = 4;
-/** The core's own for training through the towers (`src/session/options.rs`). */
-const TOWER_FOLDS = 3;
-const TOWER_BATCH = 8;
 /** Losses that are drawn at most. */
 const MOST_LOSSES = 2000;
 
@@ -46,7 +42,7 @@ export class Learning {
 
   constructor(
     private readonly container: Container,
-    private readonly store: Store,
+    private readonly learnt: Learnt,
     private readonly engine: Engine,
     private readonly photos: Photos,
     private readonly projects: Projects,
@@ -86,7 +82,7 @@ export class Learning {
       const features = await this.photos.features(samples);
       const names = cards.map(({ name }) => name);
       this.#subject = { samples, labels, names, templates: this.templates, modelSha256: info.sha256 };
-      await this.#forgetLearnt();
+      await this.learnt.forget();
       await this.#ground(features);
       await this.#climb(signal);
     });
@@ -178,11 +174,11 @@ export class Learning {
   }
 
   /** An imported adapter is what is learnt now. */
-  async adopt(kept: LearntRecord, classes: readonly { readonly id: Id; readonly name: string }[], templates: readonly string[]): Promise<void> {
+  async adopt(kept: LearntContents, classes: readonly { readonly id: Id; readonly name: string }[], templates: readonly string[]): Promise<void> {
     const info = await this.models.ready();
     const method = kept.method as Method;
     this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256 };
-    await this.store.put('learnt', [kept]);
+    await this.learnt.put(method, kept);
     this.#grounded = true;
     this.container.update({ training: { ...IDLE, status: 'done', classes: classes.map(({ id }) => id), used: method, ladder: [{ method, status: 'done' }] } });
     this.projects.save();
@@ -194,10 +190,6 @@ export class Learning {
     this.#subject = undefined;
     this.#grounded = false;
     this.container.update({ training: IDLE });
-  }
-
-  learntKey(method: string): string {
-    return `${this.projects.projectId}\n${method}`;
   }
 
   /** The labels of the samples that a stored training is of, by where the photos are now. */
@@ -244,7 +236,8 @@ export class Learning {
     this.#update({ status: 'running' });
     for (const { method, status } of this.container.state.training.ladder) {
       if (status !== 'waiting' || signal.aborted) continue;
-      const expected = this.#expectedSeconds(method);
+      const { settings, model } = this.container.state;
+      const expected = expectedSeconds(settings, model, method);
       if (!patient && expected > PATIENCE) {
         this.#rung(method, { status: 'skipped', expectedSeconds: expected });
         continue;
@@ -265,15 +258,14 @@ export class Learning {
   async #run(method: Method, signal: AbortSignal): Promise<void> {
     const subject = this.#subject;
     if (!subject) return;
-    const key = this.learntKey('checkpoint');
-    const stored = await this.store.get('learnt', key).catch(() => undefined);
+    const stored = await this.learnt.get(CHECKPOINT).catch(() => undefined);
     const start = performance.now();
     let idle = 0;
     this.#rung(method, { status: 'running', progress: { fraction: 0, stage: 'check', fold: 0, folds: 0 } });
     this.#update({ curve: null });
     this.projects.save();
     const events = this.engine.train({
-      rung: this.#options(method),
+      rung: rungOptions(this.container.state.settings, method),
       pictures: (wanted) => this.photos.wanted(subject.samples, wanted),
       templates: subject.templates,
       checkpoint: stored?.method === method ? stored.adapter : undefined,
@@ -281,10 +273,10 @@ export class Learning {
     });
     for await (const event of events) {
       if (event.kind === 'progress') this.#showProgress(method, event);
-      if (event.kind === 'checkpoint') await this.#keep({ key, project: this.projects.projectId, method, adapter: event.bytes });
+      if (event.kind === 'checkpoint') await this.learnt.keep(CHECKPOINT, { method, adapter: event.bytes });
       if (event.kind === 'done') {
-        await this.#keep({ key: this.learntKey(method), project: this.projects.projectId, method, ...event.kept });
-        await this.store.delete('learnt', [key]).catch(() => undefined);
+        await this.learnt.keep(method, { method, ...event.kept });
+        await this.learnt.drop(CHECKPOINT);
         this.#rung(method, { status: 'done', result: this.#result(method, event.result, (performance.now() - start - idle) / 1000) });
         await this.#chooseBest();
         this.projects.save();
@@ -293,19 +285,6 @@ export class Learning {
       await this.#paused?.promise;
       idle += performance.now() - before;
     }
-  }
-
-  #options(method: Method): RungOptions {
-    const { seed, metaSteps, loraSteps, loraRank, learningRate } = this.container.state.settings;
-    const given = (value: number): boolean => value > 0;
-    return {
-      method,
-      seed,
-      ...(given(metaSteps) ? { metaSteps } : {}),
-      ...(given(loraSteps) ? { loraSteps } : {}),
-      ...(given(loraRank) ? { loraRank } : {}),
-      ...(given(learningRate) ? { learningRate } : {}),
-    };
   }
 
   #showProgress(method: Method, event: Extract<TrainEvent, { kind: 'progress' }>): void {
@@ -340,26 +319,10 @@ export class Learning {
     this.#update({ map: samples.map((sample, index) => ({ sample, x: points[2 * index] ?? 0, y: points[2 * index + 1] ?? 0 })) });
   }
 
-  #expectedSeconds(method: Method): number {
-    const { settings, model } = this.container.state;
-    if (method !== 'lora+bitfit' || !model.info) return 0;
-    const steps = (TOWER_FOLDS + 1) * (settings.loraSteps || 60) * TOWER_BATCH;
-    return Math.round((steps * PASSES) / model.info.imagesPerSecond);
-  }
-
-  async #forgetLearnt(): Promise<void> {
-    await this.store.delete('learnt', await this.store.keys('learnt', this.projects.projectId));
-  }
-
-  /** What cannot be stored works all the same, until the page is closed. */
-  async #keep(record: LearntRecord): Promise<void> {
-    await this.store.put('learnt', [record]).catch((error: unknown) => this.notices.problem(`What was learnt could not be stored: ${LowshotError.from(error).message}.`));
-  }
-
   async #takeLearnt(): Promise<void> {
     const { training } = this.container.state;
     for (const { method, status } of training.ladder) {
-      const kept = status === 'done' ? await this.store.get('learnt', this.learntKey(method)) : undefined;
+      const kept = status === 'done' ? await this.learnt.get(method) : undefined;
       if (!kept?.examples || kept.calibration === undefined) continue;
       const { adapter, calibration, examples } = kept;
       await this.engine.restore('what was learnt', { adapter, calibration, examples });
@@ -383,13 +346,3 @@ export class Learning {
     return { ...training, samples: this.#subject.samples, names: this.#subject.names, templates: this.#subject.templates, modelSha256: this.#subject.modelSha256 };
   }
 }
-
-export const DEFAULT_SETTINGS: Settings = {
-  device: 'auto',
-  methods: ['zero-shot', 'tip', 'meta', 'lora+bitfit'],
-  loraSteps: 60,
-  loraRank: 2,
-  learningRate: 0,
-  metaSteps: 100,
-  seed: 1,
-};

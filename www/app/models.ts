@@ -65,7 +65,7 @@ export class Models {
     const keys = await this.store.keys('pieces').catch(() => []);
     const begun = new Set(keys.map((key) => key.split('\n')[0] ?? '').filter((name) => !this.#stored.has(name)));
     const own = [...this.#stored.values()].map(({ model }) => model).filter(({ source }) => source === 'file');
-    const models = [...CATALOGUE, ...own].map(({ repository: _, ...model }): Model => {
+    const models = [...CATALOGUE, ...own].map(({ repository: _, revision: __, ...model }): Model => {
       const files = this.#stored.get(model.name)?.files ?? [];
       return { ...model, cachedBytes: files.reduce((sum, { bytes }) => sum + bytes, 0), begun: begun.has(model.name) };
     });
@@ -116,8 +116,11 @@ export class Models {
     }
   }
 
+  /** Leaves the model that is on its way. One that is being loaded has taken the Worker of the model in use, which is loaded anew. */
   cancel(): void {
-    this.#abort?.abort();
+    const { status, name } = this.container.state.model;
+    if (status === 'downloading') this.#abort?.abort();
+    else if (status === 'loading') void this.use(this.#instead(name));
   }
 
   async forget(name: string): Promise<void> {
@@ -178,10 +181,14 @@ export class Models {
       this.#ready = undefined;
       this.#settle({ status: 'failed', name, problem: message });
       // Whoever waits for a model waits for another one then.
-      const another = name !== this.#former && this.#listed(this.#former) ? this.#former : DEMO;
-      if (name !== DEMO) void this.use(another);
+      if (name !== DEMO) void this.use(this.#instead(name));
       return false;
     }
+  }
+
+  /** The last model that was ready, where it is another one. */
+  #instead(name: string): string {
+    return name !== this.#former && this.#listed(this.#former) ? this.#former : DEMO;
   }
 
   #listed(name: string): Listed | undefined {

@@ -29,6 +29,8 @@ export class Projects {
 
   #sample: SampleSet | undefined;
   #undo: Undo[] = [];
+  /** What was undone, until something else is done. */
+  #redo: Undo[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -100,6 +102,7 @@ export class Projects {
     await this.take(record);
     await this.flush();
     this.#undo = [];
+    this.#redo = [];
     this.#sample = record.sample;
     const { id, name, templates, classes, savedAt } = record;
     this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [], credits: [] });
@@ -176,14 +179,25 @@ export class Projects {
         if (!card.samples.some(({ id }) => marked.has(id))) return card;
         return { ...card, samples: card.samples.map((sample) => (marked.has(sample.id) ? { ...sample, ...change } : sample)) };
       });
-    // What is undone must not take photos back to what they were.
+    // What is undone or done again must not take photos back to what they were.
     this.#undo = this.#undo.map((undo) => ({ ...undo, classes: after(undo.classes) }));
+    this.#redo = this.#redo.map((redo) => ({ ...redo, classes: after(redo.classes) }));
     this.#set({ classes: after(this.container.state.project.classes) });
   }
 
   undo(): void {
-    const last = this.#undo.pop();
+    this.#goBack(this.#undo, this.#redo);
+  }
+
+  redo(): void {
+    this.#goBack(this.#redo, this.#undo);
+  }
+
+  /** Goes to the newest state of the one list; the present one comes to the other. */
+  #goBack(from: Undo[], to: Undo[]): void {
+    const last = from.pop();
     if (!last) return;
+    to.push({ what: last.what, classes: this.container.state.project.classes });
     this.#set({ classes: last.classes });
     this.#changed();
   }
@@ -191,6 +205,7 @@ export class Projects {
   /** What has been done so far was not the visitor's. */
   forgetUndo(): void {
     this.#undo = [];
+    this.#redo = [];
     this.#set({});
   }
 
@@ -261,6 +276,7 @@ export class Projects {
 
   /** `what` is what undo would undo; nothing for what grows by itself. */
   #change(what: string | undefined, classes: readonly ClassCard[]): void {
+    this.#redo = [];
     if (what) this.#undo = [...this.#undo, { what, classes: this.container.state.project.classes }].slice(-MOST_UNDO);
     // Photos that came since would be lost by undoing what was before them.
     else {
@@ -273,9 +289,9 @@ export class Projects {
   }
 
   #set(change: Partial<Project>): void {
-    const { undo: _, ...project } = { ...this.container.state.project, ...change };
-    const last = this.#undo.at(-1);
-    this.container.update({ project: last ? { ...project, undo: last.what } : project });
+    const { undo: _, redo: __, ...project } = { ...this.container.state.project, ...change };
+    const [undo, redo] = [this.#undo.at(-1)?.what, this.#redo.at(-1)?.what];
+    this.container.update({ project: { ...project, ...(undo ? { undo } : {}), ...(redo ? { redo } : {}) } });
   }
 
   #changed(): void {
@@ -288,7 +304,7 @@ export class Projects {
     const project = this.projectId;
     await this.photos.sweep(project, () => {
       if (this.projectId !== project) return undefined;
-      // What can still be undone is in use.
+      // What can still be undone is in use. (What can be done again has no photos that are not there now.)
       const undoable = this.#undo.flatMap(({ classes }) => classes.flatMap(({ samples }) => samples.map(({ id }) => id)));
       return new Set([...learnt, ...this.allSamples, ...undoable]);
     });

@@ -43,6 +43,8 @@ export interface Project {
   readonly savedAt: number;
   /** What undo would undo, in words ("deleting 3 photos"), where there is anything. */
   readonly undo?: string;
+  /** What redo would do again. */
+  readonly redo?: string;
 }
 
 export interface ProjectSummary {

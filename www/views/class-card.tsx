@@ -4,7 +4,8 @@ import { texts } from '../texts';
 import { sameList, useActions, useApp } from './app';
 import { Capture } from './capture';
 import { Button, FileButton, NameField, Sheet, Switch } from './controls';
-import { chosenFolder, draggedSamples, hasFiles, hasSamples, readDrop } from './drop';
+import { chosenFolder } from './drop';
+import { useDropTarget } from './drop-target';
 import { classColour } from './format';
 import { PhotoGrid } from './photo-grid';
 
@@ -18,7 +19,10 @@ export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
   const [selected, setSelected] = useState<ReadonlySet<Id>>(none);
   const [capturing, setCapturing] = useState(false);
   const [open, setOpen] = useState(false);
-  const [over, setOver] = useState(false);
+  const [over, dropped] = useDropTarget(
+    (items) => void actions.addPhotos(id, items.map((item) => item.file)),
+    (ids) => actions.moveSamples(ids, id),
+  );
   const [shown, setShown] = useState<Sample>();
 
   // What was deleted or moved is selected no longer.
@@ -45,23 +49,7 @@ export function ClassCardView({ id, fresh }: { id: Id; fresh: boolean }) {
       data-name={card.name}
       data-samples={card.samples.length}
       data-class-id={card.id}
-      onDragOver={(event) => {
-        if (!hasFiles(event.dataTransfer) && !hasSamples(event.dataTransfer)) return;
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave={(event) => {
-        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
-      }}
-      onDrop={(event) => {
-        setOver(false);
-        const data = event.dataTransfer;
-        if (!data) return;
-        event.preventDefault();
-        event.stopPropagation();
-        if (hasSamples(data)) actions.moveSamples(draggedSamples(data), card.id);
-        else void readDrop(data).then((items) => actions.addPhotos(card.id, items.map((item) => item.file)));
-      }}
+      {...dropped}
     >
       <header class="class-head">
         <span class="class-dot" />

@@ -3,22 +3,20 @@ import { texts } from '../texts';
 import { sameList, useActions, useApp } from './app';
 import { ClassCardView } from './class-card';
 import { Button, ProgressBar } from './controls';
+import { useGradually } from './later';
 import { Step } from './step';
 
 /** The first step: what is to be told apart, and its photos. */
 export function Classes() {
   const actions = useActions();
   const ids = useApp((state) => state.project.classes.map((card) => card.id), sameList);
+  const project = useApp((state) => state.project.id);
   const [fresh, setFresh] = useState<string>();
   return (
     <Step number={1} id="classes" title={texts.classes.title} lead={texts.classes.lead}>
       <Adding />
       {ids.length === 0 && <FirstClass />}
-      <div class="class-cards">
-        {ids.map((id) => (
-          <ClassCardView key={id} id={id} fresh={id === fresh} />
-        ))}
-      </div>
+      <Cards key={project} ids={ids} fresh={fresh} />
       {ids.length > 0 && (
         <button type="button" class="add-class" data-testid="add-class" onClick={() => setFresh(actions.addClass())}>
           <span aria-hidden="true">+</span> {texts.classes.add}
@@ -26,6 +24,18 @@ export function Classes() {
       )}
       <Credits />
     </Step>
+  );
+}
+
+/** As many cards as are drawn in one task. */
+const few = 2;
+
+function Cards({ ids, fresh }: { ids: readonly string[]; fresh: string | undefined }) {
+  const drawn = useGradually(ids.length, few);
+  return (
+    <div class="class-cards">
+      {ids.map((id, index) => (index < drawn ? <ClassCardView key={id} id={id} fresh={id === fresh} /> : <div key={id} class="class-card blank" />))}
+    </div>
   );
 }
 

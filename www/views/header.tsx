@@ -6,7 +6,7 @@ import { openModels, openProjects } from './panels';
 
 export function Header() {
   const actions = useActions();
-  const [name, undo] = useApp((state) => [state.project.name, state.project.undo] as const, sameList);
+  const [name, undo, redo] = useApp((state) => [state.project.name, state.project.undo, state.project.redo] as const, sameList);
   const kept = useApp((state) => state.storage.mode === 'persistent');
   const offline = useApp((state) => state.offline);
   return (
@@ -27,6 +27,7 @@ export function Header() {
           </span>
         )}
         <Button icon="undo" look="quiet" testId="undo" label={undo ? texts.header.undoWhat(undo) : texts.header.undo} disabled={!undo} onClick={() => actions.undo()} />
+        {redo && <Button icon="redo" look="quiet" testId="redo" label={texts.header.redoWhat(redo)} onClick={() => actions.redo()} />}
         <Button icon="stack" look="quiet" testId="projects" aria-haspopup="dialog" onClick={openProjects}>
           {texts.header.projects}
         </Button>

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { Model, ModelState } from '../app/state';
 import { texts } from '../texts';
 import { useActions, useApp } from './app';
@@ -60,8 +61,8 @@ function ModelRow({ model, state }: { model: Model; state: ModelState }) {
             <Icon name="check" />
             {texts.models.inUse}
           </span>
-        ) : busy ? state.status === 'downloading' && (
-          <Button testId="cancel-download" onClick={() => actions.cancelDownload()}>
+        ) : busy ? (state.status === 'downloading' || (state.info && state.info.name !== model.name)) && (
+          <Button testId="cancel-model" onClick={() => actions.cancelModel()}>
             {texts.models.cancel}
           </Button>
         ) : (
@@ -168,9 +169,36 @@ function StorageUse() {
         <>
           <ProgressBar fraction={storage.quotaBytes ? storage.usedBytes / storage.quotaBytes : 0} label={texts.models.storage} />
           <p class="small number">{texts.models.used(storage.usedBytes, storage.quotaBytes)}</p>
+          <ForgetEverything />
         </>
       )}
       {storage.problem && <p class="warning">{storage.problem}</p>}
     </section>
+  );
+}
+
+function ForgetEverything() {
+  const actions = useActions();
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <div class="sheet-buttons">
+        {asking ? (
+          <>
+            <Button look="danger" testId="forget-everything-sure" onClick={() => void actions.forgetEverything()}>
+              {texts.models.forgetAllSure}
+            </Button>
+            <Button look="quiet" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
+              {texts.projects.keep}
+            </Button>
+          </>
+        ) : (
+          <Button icon="trash" look="quiet" testId="forget-everything" onClick={() => setAsking(true)}>
+            {texts.models.forgetAll}
+          </Button>
+        )}
+      </div>
+      <p class="small">{texts.models.forgetAllAbout}</p>
+    </>
   );
 }

@@ -1,4 +1,4 @@
-import { render } from 'preact';
+import { type ComponentChildren, render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { Actions, App } from '../app/actions';
@@ -10,6 +10,7 @@ import { Header } from './header';
 import { Icon } from './icons';
 import { Insight } from './insight';
 import { Keep } from './keep';
+import { useLater } from './later';
 import { Learn } from './learn';
 import { Models } from './models';
 import { Notices } from './notices';
@@ -31,7 +32,6 @@ export function mount(app: App, into: HTMLElement): void {
 function Page() {
   useUndoKey();
   usePaste();
-  const later = useLater();
   return (
     <>
       <a class="skip" href="#classes">
@@ -44,8 +44,12 @@ function Page() {
           <Learn />
           <Try />
         </div>
-        {later && <Insight />}
-        {later && <Keep />}
+        <Later>
+          <Insight />
+        </Later>
+        <Later>
+          <Keep />
+        </Later>
       </main>
       <footer class="footer">
         <Icon name="lock" />
@@ -58,14 +62,9 @@ function Page() {
   );
 }
 
-/** What lies further down is drawn after what is seen first, in a task of its own. */
-function useLater(): boolean {
-  const [later, setLater] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setLater(true));
-    return () => clearTimeout(timer);
-  }, []);
-  return later;
+/** What lies further down is drawn after what is seen first. */
+function Later({ children }: { children: ComponentChildren }) {
+  return useLater() ? <>{children}</> : null;
 }
 
 /** On a phone the steps lie far from each other. */
@@ -86,14 +85,15 @@ function Panels() {
   return open === 'models' ? <Models /> : open === 'projects' ? <Projects /> : <Notices />;
 }
 
-/** Ctrl+Z or ⌘Z, where it does not undo typing. */
+/** Ctrl+Z or ⌘Z, and with Shift the other way, where it does not undo typing. */
 function useUndoKey() {
   const actions = useActions();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key.toLowerCase() !== 'z' || event.shiftKey || event.altKey || !(event.ctrlKey || event.metaKey) || typesText(event.target)) return;
+      if (event.key.toLowerCase() !== 'z' || event.altKey || !(event.ctrlKey || event.metaKey) || typesText(event.target)) return;
       event.preventDefault();
-      actions.undo();
+      if (event.shiftKey) actions.redo();
+      else actions.undo();
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { useLater } from './later';
 
 interface Props {
   number: number;
@@ -8,8 +9,9 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** One of the three steps. */
+/** One of the three steps. Its head is what was there before the script; the rest is drawn in a task of its own. */
 export function Step({ number, id, title, lead, children }: Props) {
+  const later = useLater();
   return (
     <section class={`step step-${id}`} id={id} aria-labelledby={`${id}-title`}>
       <header class="step-head">
@@ -21,7 +23,7 @@ export function Step({ number, id, title, lead, children }: Props) {
           <p>{lead}</p>
         </div>
       </header>
-      {children}
+      {later ? children : <div class="skeleton-panel" />}
     </section>
   );
 }

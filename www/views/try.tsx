@@ -3,7 +3,7 @@ import { texts } from '../texts';
 import { useActions, useApp } from './app';
 import { AnswerView, Footnote } from './answer';
 import { Button, Choice, FileButton, Switch } from './controls';
-import { draggedSamples, hasFiles, hasSamples, readDrop } from './drop';
+import { useDropTarget } from './drop-target';
 import { Examples } from './examples';
 import { Live } from './live';
 import { Results } from './results';
@@ -28,7 +28,6 @@ export function Try() {
   const { tries, chosen, choose, add, clear } = useTries(words, epoch);
   const [live, setLive] = useState(false);
   const [heat, setHeat] = useState(false);
-  const [over, setOver] = useState(false);
   const enough = useApp((state) => state.project.classes.filter((card) => card.enabled).length >= 2);
 
   const addFiles = (files: readonly File[]) => {
@@ -41,6 +40,10 @@ export function Try() {
     setLive(false);
     add(blobs.flatMap((blob) => (blob ? { name: blob instanceof File ? blob.name : '', blob } : [])));
   };
+  const [over, dropped] = useDropTarget(
+    (items) => addFiles(items.map((item) => item.file)),
+    (ids) => void addSamples(ids),
+  );
   const project = useApp((state) => state.project.id);
   useEffect(clear, [project]); // pictures belong to what is being told apart
   useEffect(() => {
@@ -52,27 +55,7 @@ export function Try() {
   const ready = words ? words.length >= 2 : enough;
   return (
     <Step number={3} id="try" title={texts.try.title} lead={texts.try.lead}>
-      <div
-        class={`try${over ? ' over' : ''}`}
-        data-testid="try"
-        onDragOver={(event) => {
-          if (!hasFiles(event.dataTransfer) && !hasSamples(event.dataTransfer)) return;
-          event.preventDefault();
-          setOver(true);
-        }}
-        onDragLeave={(event) => {
-          if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOver(false);
-        }}
-        onDrop={(event) => {
-          setOver(false);
-          const data = event.dataTransfer;
-          if (!data) return;
-          event.preventDefault();
-          event.stopPropagation();
-          if (hasSamples(data)) void addSamples(draggedSamples(data));
-          else void readDrop(data).then((items) => addFiles(items.map((item) => item.file)));
-        }}
-      >
+      <div class={`try${over ? ' over' : ''}`} data-testid="try" {...dropped}>
         <div class="try-bar">
           <Choice
             label={texts.try.source}

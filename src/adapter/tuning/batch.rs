@@ -1,8 +1,12 @@
 //! The pictures of one step.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData};
 
-use crate::{Error, Result, clip::ClipBackend, train::metrics::check_labels};
+use crate::{
+    Error, Result,
+    clip::ClipBackend,
+    train::{metrics::check_labels, objective::one_hot},
+};
 
 /// The pictures of one step.
 pub struct Batch<B: ClipBackend> {
@@ -10,6 +14,8 @@ pub struct Batch<B: ClipBackend> {
     pub pixels: Tensor<B, 4>,
     /// Their classes.
     pub labels: Vec<usize>,
+    /// What each picture's loss is multiplied by; empty where that is 1 for all.
+    pub weights: Vec<f32>,
     /// Two views of breaking images, row by row the same image, each `[any, 3, size, size]`. Without the breaking loss they are
     /// not looked at.
     pub breaking: Option<[Tensor<B, 4>; 2]>,
@@ -17,18 +23,28 @@ pub struct Batch<B: ClipBackend> {
 
 impl<B: ClipBackend> Batch<B> {
     /// The pictures, then both views where there are any and they are `wanted`, for towers that take pictures of `size` pixels a
-    /// side; and the labels, of `classes` classes.
+    /// side; and what the logits should be, `[batch, classes]`: rows of zeros with the picture's weight at its label.
     ///
     /// # Errors
     /// [`Error::Data`] for what does not fit.
-    pub(super) fn inputs(self, wanted: bool, size: usize, classes: usize) -> Result<(Vec<Tensor<B, 4>>, Vec<usize>)> {
+    pub(super) fn inputs(self, wanted: bool, size: usize, classes: usize) -> Result<(Vec<Tensor<B, 4>>, Tensor<B, 2>)> {
         let wrong = |why: String| Err(Error::Data { place: "the batch".into(), why });
-        let Self { pixels, labels, breaking } = self;
+        let Self { pixels, labels, weights, breaking } = self;
         let [rows, ..] = pixels.dims();
         if rows == 0 {
             return wrong("no pictures: give at least one".into());
         }
         check_labels("the batch", &labels, rows, classes)?;
+        if !(weights.is_empty() || weights.len() == rows) {
+            return wrong(format!("{} weights for {rows} pictures: give one for each", weights.len()));
+        }
+        if let Some(weight) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+            return wrong(format!("a picture's weight is {weight}: give 0 or more"));
+        }
+        let mut targets = one_hot(&labels, classes, &pixels.device());
+        if !weights.is_empty() {
+            targets = targets * Tensor::from_data(TensorData::new(weights, [rows, 1]), (&pixels.device(), DType::F32));
+        }
         let mut inputs = vec![pixels];
         if let Some([first, second]) = breaking.filter(|_| wanted) {
             let counts = [first.dims()[0], second.dims()[0]];
@@ -47,7 +63,7 @@ impl<B: ClipBackend> Batch<B> {
                 ));
             }
         }
-        Ok((inputs, labels))
+        Ok((inputs, targets))
     }
 }
 

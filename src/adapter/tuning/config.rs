@@ -23,6 +23,9 @@ pub struct TuningConfig {
     pub augment: Augment,
     /// How many label-preserving generated images of each training image are learnt from too.
     pub preserving: usize,
+    /// What their loss is multiplied by, where that of a training image is taken once.
+    #[serde(skip_serializing_if = "is_one")]
+    pub preserving_weight: f64,
     /// In how many parts a step's pictures go through the image tower: the same result, less memory, more time.
     pub accumulate: usize,
     /// Keep only each block's input and compute the rest of it again for its gradient.
@@ -41,6 +44,12 @@ pub struct TuningConfig {
     /// The breaking loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaking: Option<BreakingConfig>,
+}
+
+/// The usual weight is not written, so that plans from before there was one stay what they are.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(weight: &f64) -> bool {
+    *weight == 1.0
 }
 
 /// What is done to training pictures.
@@ -91,6 +100,10 @@ pub enum BreakingPair {
     Independent,
 }
 
+/// Passes over the training images where all that there are is learnt from, and steps do not follow from shots: those of
+/// Meta-Adapter's training, the one method here whose paper counts them.
+pub const EPOCHS: usize = 5;
+
 /// A recipe with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,6 +144,7 @@ impl Default for TuningConfig {
             draw: Draw::default(),
             augment: Augment::default(),
             preserving: 0,
+            preserving_weight: 1.0,
             accumulate: 1,
             checkpoint_blocks: false,
             optimiser: Optimiser {
@@ -197,6 +211,10 @@ impl TuningConfig {
                 "a batch of {} cannot be taken in {} parts: give a number from 1 to {}",
                 self.batch, self.accumulate, self.batch
             ));
+        }
+        let weight = self.preserving_weight;
+        if !(weight.is_finite() && weight >= 0.0) {
+            return wrong(format!("the weight of label-preserving images is {weight}: give 0 or more"));
         }
         if let Some(meta) = self.meta
             && !(0.0..1.0).contains(&meta.dropout)

@@ -19,7 +19,7 @@ mod pass;
 pub mod training;
 
 pub use batch::Batch;
-pub use config::{Augment, BreakingConfig, BreakingPair, LiveMetaConfig, Preset, TuningConfig};
+pub use config::{Augment, BreakingConfig, BreakingPair, EPOCHS, LiveMetaConfig, Preset, TuningConfig};
 pub use learnt::Learnt;
 pub use parameters::Tuning;
 pub use training::{Learning, Training};

@@ -35,7 +35,7 @@ use crate::{
         Step,
         breaking::{Bank, breaking_loss},
         metrics::check_labels,
-        objective::{cross_entropy, one_hot},
+        objective::cross_entropy,
         read,
     },
 };
@@ -201,7 +201,7 @@ impl<B: ClipBackend> Training<B> {
     /// # Errors
     /// [`Error::Data`] for pictures or labels that do not fit.
     pub fn gradients(&mut self, batch: Batch<B>, remember: bool) -> Result<(Tensor<B, 1>, Gradients<B>)> {
-        let (inputs, labels) = batch.inputs(self.config().breaking.is_some(), self.size, self.classes)?;
+        let (inputs, targets) = batch.inputs(self.config().breaking.is_some(), self.size, self.classes)?;
         let step = mix(self.seed, self.done as u64);
         let blocks = self.config().checkpoint_blocks;
         let parts = self.config().accumulate;
@@ -239,7 +239,7 @@ impl<B: ClipBackend> Training<B> {
             passes.push(of_input);
         }
 
-        let found = self.loss(&text_features, &images, &labels);
+        let found = self.loss(&text_features, &images, targets);
         let mut sums: Gradients<B> = self.tuning.values().iter().map(|_| None).collect();
         let trains = self.tuning.trains(Tower::Vision);
         for (passes, gradient) in passes.into_iter().zip(found.images).filter(|_| trains) {
@@ -262,8 +262,9 @@ impl<B: ClipBackend> Training<B> {
         Ok((found.loss, sums))
     }
 
-    /// The loss on features: `text` `[prompts, D]`, `images` the batch `[batch, D]` and, with the breaking loss, both views.
-    fn loss(&self, text: &Tensor<B, 2>, images: &[Tensor<B, 2>], labels: &[usize]) -> LossGradients<B> {
+    /// The loss on features: `text` `[prompts, D]`, `images` the batch `[batch, D]` and, with the breaking loss, both views;
+    /// `targets` `[batch, classes]` have each picture's weight at its label.
+    fn loss(&self, text: &Tensor<B, 2>, images: &[Tensor<B, 2>], targets: Tensor<B, 2>) -> LossGradients<B> {
         let tracked = |tensor: &Tensor<B, 2>| Tensor::<Autodiff<B>, 2>::from_inner(tensor.clone()).require_grad();
         let text = tracked(text);
         let images: Vec<_> = images.iter().map(tracked).collect();
@@ -276,7 +277,7 @@ impl<B: ClipBackend> Training<B> {
             let mut dropout = Dropout::new(config.dropout, random);
             classifier = self.support.tracked().classifier(&classifier, &Parameters::from_slice(&meta), &mut dropout);
         }
-        let targets = one_hot(labels, self.classes, &text.device());
+        let targets = Tensor::from_inner(targets);
         let mut loss = cross_entropy(similarity(images[0].clone(), classifier, self.scale), targets);
         if let (Some(config), [_, first, second]) = (self.config().breaking, images.as_slice()) {
             let bank = self.bank.batches().map(|batch| Tensor::from_inner(batch.clone()));

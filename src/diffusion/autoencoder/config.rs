@@ -76,7 +76,7 @@ impl AutoencoderConfig {
         let shift = config.number("shift_factor", 0.0)?;
         Ok(Self {
             latent: config.size("latent_channels", 4)?,
-            layers: config.size("layers_per_block", 1)?,
+            layers: config.layers("layers_per_block", 1)?,
             norm,
             attention: config.flag("mid_block_add_attention", true)?,
             encoder_output: config.flag("use_quant_conv", true)?,

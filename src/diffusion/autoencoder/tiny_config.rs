@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{super::json::Config, Scaling};
+use super::{
+    super::json::{Config, MOST_LAYERS},
+    Scaling,
+};
 use crate::{Error, Result, weights::Checkpoint};
 
 /// The shape of a tiny autoencoder.
@@ -60,6 +63,9 @@ impl TinyConfig {
             let widths = config.sizes(&format!("{half}_block_out_channels"), &[64; 4])?;
             let blocks = config.sizes(&key, blocks)?;
             config.check_count(&key, blocks.len(), widths.len())?;
+            if let Some(many) = blocks.iter().find(|blocks| **blocks > MOST_LAYERS) {
+                return Err(config.wrong(format!("{key} has {many}; it must be from 1 to {MOST_LAYERS}")));
+            }
             let stage = |(width, blocks)| TinyStage { width, blocks, normalised: false };
             // diffusers halves and doubles without a change of width.
             if widths.windows(2).any(|pair| pair[0] != pair[1]) {

@@ -131,8 +131,12 @@ impl SchedulerConfig {
             let known: Vec<_> = SchedulerKind::ALL.iter().map(|kind| kind.class()).collect();
             wrong(format!("the scheduler {} is not known; known are {}", class.name, known.join(", ")))
         })?;
-        let values = serde_json::from_slice(&bytes).map_err(not_a_config)?;
-        Ok(Self { kind, label: label.into(), values })
+        let values: Values = serde_json::from_slice(&bytes).map_err(not_a_config)?;
+        let config = Self { kind, label: label.into(), values };
+        match config.trained() {
+            2..=1_000_000 => Ok(config),
+            count => Err(config.wrong(format!("num_train_timesteps is {count}; it must be between 2 and 1,000,000"))),
+        }
     }
 
     /// The config as Stable Diffusion's pipelines correct it: latents are not clipped to [-1, 1], and the timesteps of leading spacing are
@@ -235,9 +239,14 @@ impl SchedulerConfig {
     }
 
     /// The bound that the predicted sample is clipped to, where it is.
-    pub(super) fn clip(&self, kind: SchedulerKind) -> Option<f64> {
+    pub(super) fn clip(&self, kind: SchedulerKind) -> Result<Option<f64>> {
         let clip = self.values.clip_sample.unwrap_or(kind == SchedulerKind::Ddim);
-        clip.then(|| self.values.clip_sample_range.unwrap_or(1.0))
+        let bound = || self.positive("clip_sample_range", self.values.clip_sample_range.unwrap_or(1.0));
+        clip.then(bound).transpose()
+    }
+
+    pub(super) fn positive(&self, entry: &str, value: f64) -> Result<f64> {
+        if value > 0.0 { Ok(value) } else { Err(self.wrong(format!("{entry} is {value}; it must be above 0"))) }
     }
 
     pub(super) fn rescale_betas_zero_snr(&self, kind: SchedulerKind) -> bool {

@@ -39,7 +39,7 @@ impl Ddim {
             let to = (timestep as usize).checked_sub(stride).map_or(last, |previous| alphas[previous]);
             levels.push((Level::new(at), Level::new(to)));
         }
-        Ok((timesteps, Self { levels, prediction, clip: config.clip(kind) }))
+        Ok((timesteps, Self { levels, prediction, clip: config.clip(kind)? }))
     }
 }
 

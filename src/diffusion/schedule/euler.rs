@@ -34,8 +34,8 @@ impl Euler {
         config.within_training(&timesteps)?;
         let mut sigmas: Vec<_> = timesteps.iter().map(|timestep| trained.at(*timestep)).collect();
         if values.use_karras_sigmas == Some(true) {
-            let from = values.sigma_max.unwrap_or(sigmas[0]);
-            let to = values.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
+            let from = config.positive("sigma_max", values.sigma_max.unwrap_or(sigmas[0]))?;
+            let to = config.positive("sigma_min", values.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]))?;
             sigmas = karras(from, to, steps);
             timesteps = sigmas.iter().map(|sigma| trained.timestep(*sigma)).collect();
         }

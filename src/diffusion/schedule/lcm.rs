@@ -44,7 +44,7 @@ impl Lcm {
             (data / sum, scaled / sum.sqrt())
         };
         let boundary = timesteps.iter().map(boundary).collect();
-        Ok((timesteps, Self { levels, boundary, prediction, clip: config.clip(kind) }))
+        Ok((timesteps, Self { levels, boundary, prediction, clip: config.clip(kind)? }))
     }
 }
 

@@ -1,11 +1,16 @@
 //! Noise levels: how much of a sample is signal and how much noise, and what a network's output says about both.
 
+use std::ops::RangeInclusive;
+
 use burn::prelude::Backend;
 use burn::tensor::Tensor;
 
 use super::SchedulerKind;
 use super::config::{BetaSchedule, Prediction, SchedulerConfig};
 use crate::Result;
+
+/// Betas that make every timestep a little noisier than the one before, and leave it some signal.
+const BETAS: RangeInclusive<f64> = 1e-9..=0.9999;
 
 /// A sample's share of signal, `√ᾱ`, and of noise, `√(1 − ᾱ)`.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +83,6 @@ pub(super) fn weighted<B: Backend>(terms: &[(f64, &Tensor<B, 4>)]) -> Tensor<B, 
 pub(super) fn alphas_cumprod(config: &SchedulerConfig, kind: SchedulerKind) -> Result<Vec<f64>> {
     let (schedule, start, end) = config.betas(kind)?;
     let count = config.trained();
-    if count < 2 || count > 1_000_000 {
-        return Err(config.wrong(format!("num_train_timesteps is {count}; it must be between 2 and 1,000,000")));
-    }
     let betas = match &config.values.trained_betas {
         Some(betas) if betas.len() != count => {
             let why = format!(
@@ -102,10 +104,11 @@ pub(super) fn alphas_cumprod(config: &SchedulerConfig, kind: SchedulerKind) -> R
             }
         },
     };
-    if let Some(beta) = betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
-        return Err(config.wrong(format!(
-            "a beta is {beta}; betas must be at least 0 and below 1 (beta_start, beta_end, trained_betas)"
-        )));
+    if let Some(beta) = betas.iter().find(|beta| !BETAS.contains(*beta)) {
+        let (least, most) = (BETAS.start(), BETAS.end());
+        let why =
+            format!("a beta is {beta}; betas must be between {least} and {most} (beta_start, beta_end, trained_betas)");
+        return Err(config.wrong(why));
     }
     let mut product = 1.0;
     let mut alphas: Vec<f64> = betas
@@ -115,6 +118,11 @@ pub(super) fn alphas_cumprod(config: &SchedulerConfig, kind: SchedulerKind) -> R
             product
         })
         .collect();
+    if product == 0.0 {
+        return Err(
+            config.wrong("the betas leave no signal at the last timesteps (beta_start, beta_end, trained_betas)")
+        );
+    }
     if config.rescale_betas_zero_snr(kind) {
         rescale_to_zero_snr(&mut alphas);
     }

@@ -19,7 +19,7 @@ pub(super) fn timesteps(
         TimestepSpacing::Linspace => linspace(0.0, range as f64 - 1.0, points).into_iter().skip(beyond).rev().collect(),
         TimestepSpacing::Leading => {
             let ratio = range / points;
-            (beyond..points).rev().map(|index| (index * ratio + config.steps_offset()) as f64).collect()
+            (beyond..points).rev().map(|index| (index * ratio) as f64 + config.steps_offset() as f64).collect()
         }
         TimestepSpacing::Trailing => {
             // NumPy's `arange(range, 0, -ratio)`: so many, and computed so.

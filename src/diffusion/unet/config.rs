@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    json::{Config, MOST},
+    json::{Config, MOST, MOST_LAYERS},
     layers::Norm,
 };
 use crate::Result;
@@ -103,6 +103,9 @@ impl UnetConfig {
         let count = widths.len();
         let norm = Norm { groups: config.size("norm_num_groups", 32)?, epsilon: config.positive("norm_eps", 1e-5)? };
         let layers = config.size_each("layers_per_block", 2, count)?;
+        if let Some(many) = layers.iter().find(|layers| **layers > MOST_LAYERS) {
+            return Err(config.wrong(format!("layers_per_block has {many}; it must be from 1 to {MOST_LAYERS}")));
+        }
         // The key's name is diffusers' mistake: it has always been the number of heads.
         let heads = config.size_each("attention_head_dim", 8, count)?;
         let contexts = config.size_each("cross_attention_dim", 1280, count)?;
@@ -234,9 +237,9 @@ impl Blocks {
                 let entry = layers.get(layer).ok_or_else(|| {
                     config.wrong(format!("{key} has {} entries for more layers; download the file again", layers.len()))
                 })?;
-                config.as_size(key, entry)
+                config.as_size(key, entry, MOST_LAYERS)
             }
-            entry => config.as_size(key, entry),
+            entry => config.as_size(key, entry, MOST_LAYERS),
         }
     }
 }

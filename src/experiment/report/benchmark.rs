@@ -202,6 +202,7 @@ impl Group {
             seconds: Seconds {
                 features: seconds(|seconds| seconds.features),
                 train: seconds(|seconds| seconds.train),
+                waiting: first.seconds.waiting.map(|_| seconds(|seconds| seconds.waiting.unwrap_or_default())),
                 test: seconds(|seconds| seconds.test),
             },
             runs: members,

@@ -10,10 +10,11 @@ use super::{
     sections::{self, Context},
 };
 
-const STYLE: &str = include_str!("assets/style.css");
+pub(crate) const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/script.js");
 /// The browser is told to load nothing, whatever a name in the data might try.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+pub(crate) const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// The page. `evidence` has an entry a benchmark, in their order. The same report and evidence give the same bytes.
 pub fn page(report: &Report, evidence: &[Evidence]) -> String {

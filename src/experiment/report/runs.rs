@@ -174,7 +174,8 @@ fn check(result: &RunResult) -> Result<(), String> {
     if !fractions.into_iter().chain(per_class).chain(moved).all(|value| (0.0..=1.0).contains(&value)) {
         return again("holds an accuracy outside of 0..1");
     }
-    let seconds = [result.seconds.features, result.seconds.train, result.seconds.test];
+    let waiting = result.seconds.waiting.unwrap_or_default();
+    let seconds = [result.seconds.features, result.seconds.train, waiting, result.seconds.test];
     if !seconds.iter().all(|value| value.is_finite() && *value >= 0.0) {
         return again("holds a time that is none");
     }

@@ -61,6 +61,7 @@ impl SweepPlan {
                                 logit_scale: self.logit_scale,
                                 base_to_novel: self.base_to_novel,
                                 start: None,
+                                epochs: None,
                                 recipe: method.recipe(shots)?,
                             };
                             cells.push(Cell {

@@ -89,7 +89,7 @@ impl Made {
                 .collect(),
             confusion,
             trainable_parameters: 1234,
-            seconds: Seconds { features: 1.0, train: 2.0, test: 0.5 },
+            seconds: Seconds { features: 1.0, train: 2.0, waiting: None, test: 0.5 },
             device: "flex".into(),
             lowshot: "0.1.0".into(),
             split_sha256: format!("{:064}", self.dataset.len()),
@@ -110,6 +110,7 @@ impl Made {
             logit_scale: LogitScale::Fixed(100.0),
             base_to_novel: false,
             start: None,
+            epochs: None,
             recipe: self.recipe.clone().unwrap_or_else(|| Recipe::from(self.method)),
         }
     }

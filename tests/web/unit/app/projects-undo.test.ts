@@ -64,6 +64,52 @@ describe('what can be undone', () => {
   });
 });
 
+describe('what was undone', () => {
+  const redoable = (): string | undefined => bench.container.state.project.redo;
+
+  test('can be done again, step by step, and undone again', () => {
+    bench.projects.renameClass(cats, 'kittens');
+    bench.projects.deleteSamples([bench.id('d1')]);
+    expect(redoable()).toBeUndefined();
+    bench.projects.undo();
+    expect(redoable()).toBe('deleting a photo');
+    bench.projects.undo();
+    expect(bench.shown()).toEqual(before);
+    expect([undoable(), redoable()]).toEqual([undefined, 'renaming a class']);
+    bench.projects.redo();
+    expect(bench.shown()).toEqual({ kittens: ['c1', 'c2'], dogs: ['d1'] });
+    bench.projects.redo();
+    expect(bench.shown()).toEqual({ kittens: ['c1', 'c2'], dogs: [] });
+    expect([undoable(), redoable()]).toEqual(['deleting a photo', undefined]);
+    bench.projects.undo();
+    bench.projects.undo();
+    expect(bench.shown()).toEqual(before);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['something else is done', () => bench.projects.renameClass(dogs, 'hounds')],
+    ['photos are added', () => bench.add(dogs, 'new')],
+    ['another project is opened', () => bench.projects.show(bench.projects.empty('Another'))],
+  ])('is past once %s', async (_, change) => {
+    bench.projects.deleteClass(cats);
+    bench.projects.undo();
+    await change();
+    expect(redoable()).toBeUndefined();
+    const after = bench.shown();
+    bench.projects.redo();
+    expect(bench.shown()).toEqual(after);
+  });
+
+  test('comes back with its photos as far as they have come', () => {
+    const first = bench.id('c1');
+    bench.projects.moveSamples([first], dogs);
+    bench.projects.undo();
+    bench.projects.markSamples([first], { state: 'failed', problem: 'it cannot be opened' });
+    bench.projects.redo();
+    expect(states()).toEqual(['c2 ready', 'd1 ready', 'c1 failed']);
+  });
+});
+
 describe('photos that were added since', () => {
   test.each<[string, () => void, object]>([
     ['deleting a photo of their class', () => bench.projects.deleteSamples([bench.id('c1')]), { cats: ['c1', 'c2', 'new'], dogs: ['d1'] }],
