@@ -90,12 +90,12 @@ impl<B: DiffusionBackend> Unet<B> {
     /// The prediction for a noisy latent `x` `[batch, height, width, channels]` at `timestep`, of the same height and width.
     /// `guidance` is for models that were distilled to follow it; others ignore it.
     pub fn forward(&self, x: Tensor<B, 4>, timestep: f64, guidance: f64, text: &Reading<B>) -> Tensor<B, 4> {
-        let (given, batch) = (x.dtype(), x.dims()[0]);
+        let given = x.dtype();
         let mut x = x.cast(self.dtype);
         if self.centred {
             x = x.mul_scalar(2.0).sub_scalar(1.0);
         }
-        let time = self.time.forward(timestep, guidance, &x.device(), self.dtype).repeat_dim(0, batch);
+        let time = self.time.forward(timestep, guidance, &x.device(), self.dtype);
         let mut text = text.0.iter();
         let mut x = self.input.forward(x, None);
         let mut kept = vec![x.clone()];
