@@ -53,7 +53,7 @@ pub struct Sweep {
     /// Run it as a job array: write its script into the sweep's folder, and submit it to Slurm (for Kubernetes: show how).
     #[arg(long, value_enum)]
     submit: Option<Scheduler>,
-    /// Where to compute; without it the plan's own 'device', then LOWSHOT_DEVICE.
+    /// Where to compute; without it the plan's own 'device', then what the variable `LOWSHOT_DEVICE` says.
     #[arg(long, value_enum)]
     device: Option<Device>,
     /// Print what became of the cells as JSON.

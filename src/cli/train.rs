@@ -31,7 +31,7 @@ use crate::{
 ///
 /// With `--shots all` it is all of the training images. Training through the towers then passes over them 5 times (see --epochs
 /// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
-/// decode (as many as RAYON_NUM_THREADS says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
+/// decode (as many as `RAYON_NUM_THREADS` says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
 /// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
 /// where that is too much.
 ///

@@ -48,6 +48,15 @@ impl<B: DiffusionBackend> Convolution<B> {
         self.forward_at(x, Placement::padded(1), residual)
     }
 
+    /// The same with `added` `[out]` added to the bias.
+    pub fn forward_added(&self, x: Tensor<B, 4>, added: Tensor<B, 1>) -> Tensor<B, 4> {
+        let bias = match &self.bias {
+            Some(bias) => bias.clone() + added,
+            None => added,
+        };
+        B::convolve(x, &self.filter, Some(&bias), Placement::padded(1), None)
+    }
+
     /// The same at other places.
     pub fn forward_at(&self, x: Tensor<B, 4>, at: Placement, residual: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
         B::convolve(x, &self.filter, self.bias.as_ref(), at, residual)

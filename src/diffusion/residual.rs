@@ -39,12 +39,17 @@ impl<B: DiffusionBackend> ResidualBlock<B> {
         }
     }
 
-    /// `x` `[batch, height, width, in]` → `[batch, height, width, out]`; `time` is SiLU of the time embedding, `[batch, 1, width]`.
+    /// `x` `[batch, height, width, in]` → `[batch, height, width, out]`; `time` is SiLU of the time embedding, `[1, 1, width]`.
     pub fn forward(&self, x: Tensor<B, 4>, time: Option<&Tensor<B, 3>>) -> Tensor<B, 4> {
-        let mut hidden = self.conv_1.forward(self.norm_1.forward_silu(x.clone()), None);
-        if let (Some(layer), Some(time)) = (&self.time, time) {
-            hidden = hidden + layer.forward(time.clone(), Activation::Identity, None).unsqueeze_dim(1);
-        }
+        let hidden = self.norm_1.forward_silu(x.clone());
+        let hidden = match (&self.time, time) {
+            (Some(layer), Some(time)) => {
+                // The same for the whole batch, so it joins the bias.
+                let time = layer.forward(time.clone(), Activation::Identity, None).flatten(0, 2);
+                self.conv_1.forward_added(hidden, time)
+            }
+            _ => self.conv_1.forward(hidden, None),
+        };
         let hidden = self.norm_2.forward_silu(hidden);
         let around = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x, None),

@@ -130,10 +130,11 @@ impl FeatureCache {
     ) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let device = backbone.clip.device();
-        let mut key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
-        if backbone.clip.precision() != Precision::F32 {
-            key += &format!("|{}", backbone.clip.precision());
-        }
+        let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
+        let key = match backbone.clip.precision() {
+            Precision::F32 => key,
+            precision => format!("{key}|{precision}"),
+        };
         let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
         let mut cache = Self { folder: Some(folder), ..Self::default() };
         cache.refresh(backbone.config.embedding, observer)?;

@@ -3,8 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batches;
 mod networks;
 mod pictures;
+mod precision;
 mod reference;
 mod refusals;
 mod schedules;

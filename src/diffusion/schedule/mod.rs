@@ -239,7 +239,7 @@ impl<B: Backend> Sampler<B> {
 
     /// How many steps are left.
     pub fn remaining(&self) -> usize {
-        self.timesteps.len() - self.at
+        self.timesteps.len().saturating_sub(self.at)
     }
 
     /// The timestep of the next step; `None` after the last.
@@ -258,7 +258,7 @@ impl<B: Backend> Sampler<B> {
     }
 
     /// Makes the next step: from the sample `x` and the network's output for it to the sample after the step. `noise` has unit variance;
-    /// it is only used where [`Self::needs_noise`]. After the last step the sample stays as it is.
+    /// it is only used where [`Self::needs_noise`], and none is added where it is missing. After the last step the sample stays as it is.
     pub fn step(&mut self, output: Tensor<B, 4>, x: Tensor<B, 4>, noise: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
         if self.timestep().is_none() {
             return x;

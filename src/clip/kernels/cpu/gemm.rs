@@ -4,10 +4,12 @@
 //! a block of rows that stays in the second-level cache times one panel of weights, which is read once from front to
 //! back while the next one is asked for. The rows need no packing: their own order serves as well (measured).
 
+use std::mem::MaybeUninit;
+
 use super::super::Activation;
 use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, LINE, Left, MOST_ROWS, Output, multiply_few, rows_at_once};
+use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, written};
 use crate::platform::parallel;
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
@@ -85,21 +87,21 @@ impl Packed {
         assert!(bias.is_none_or(|bias| bias.len() == self.outputs), "bias is not [{}]", self.outputs);
         let size = rows * self.outputs;
         assert!(residual.is_none_or(|residual| residual.len() == size), "residual is not [{rows}, {}]", self.outputs);
-        let mut result = vec![0.0; size];
-        if size == 0 {
-            return result;
+        if size == 0 || self.inputs == 0 {
+            return vec![0.0; size];
         }
         let panels = self.panels();
         let block = rows_in_block(rows, self.inputs, panels);
-        let output = Output::new(&mut result);
-        parallel::for_each(rows.div_ceil(block) * panels, |task| {
-            let (start, panel) = (task / panels * block, task % panels);
-            let rows = block.min(rows - start);
-            let x = &x[start * self.inputs..];
-            let output = &output;
-            self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panel });
-        });
-        result
+        let fill = |output: &NewOutput<'_>| {
+            parallel::for_each(rows.div_ceil(block) * panels, |task| {
+                let (start, panel) = (task / panels * block, task % panels);
+                let rows = block.min(rows - start);
+                let x = &x[start * self.inputs..];
+                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panel });
+            });
+        };
+        // SAFETY: every row has its columns in some panel, and a block writes all of both.
+        unsafe { written(size, fill) }
     }
 
     /// One block of rows times one panel, for those who make the rows on the way.
@@ -131,7 +133,7 @@ pub(crate) struct Block<'a> {
     /// Of all rows.
     pub residual: Option<&'a [f32]>,
     /// Of all rows.
-    pub output: &'a Output<'a>,
+    pub output: &'a NewOutput<'a>,
     /// Which row of all is the first.
     pub start: usize,
     pub rows: usize,
@@ -224,7 +226,7 @@ impl Block<'_> {
 #[inline(always)]
 fn finish<S: Simd>(
     simd: S,
-    output: &mut [f32],
+    output: &mut [MaybeUninit<f32>],
     sums: &[f32],
     bias: Option<&[f32]>,
     activation: Activation,
@@ -245,6 +247,6 @@ fn finish<S: Simd>(
         if let Some(residual) = residual {
             sum = simd.add(sum, simd.read(&residual[at..end]));
         }
-        simd.write(to, sum);
+        simd.write_new(to, sum);
     }
 }

@@ -1,8 +1,10 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016, equation 4): a row is read once from memory and stays in the
 //! first-level cache for its mean, its variance and its result.
 
+use std::mem::MaybeUninit;
+
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::Output;
+use super::tile::{NewOutput, written};
 use crate::platform::parallel;
 
 /// Rows a task: enough to be worth handing to a thread.
@@ -13,21 +15,22 @@ pub(super) const ROWS: usize = 16;
 pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, instructions: Instructions) -> Vec<f32> {
     let width = gamma.len();
     assert!(beta.len() == width, "gamma has {width} numbers, beta {}", beta.len());
-    let mut result = vec![0.0; x.len()];
     if x.is_empty() {
-        return result;
+        return Vec::new();
     }
     assert!(x.len().is_multiple_of(width), "x is not [rows, {width}]");
     let size = ROWS * width;
-    let output = Output::new(&mut result);
-    parallel::for_each(x.len().div_ceil(size), |task| {
-        let start = task * size;
-        let x = &x[start..x.len().min(start + size)];
-        // SAFETY: no other task has these rows.
-        let output = unsafe { output.piece(start, x.len()) };
-        instructions.run(Rows { x, gamma, beta, epsilon, output });
-    });
-    result
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(x.len().div_ceil(size), |task| {
+            let start = task * size;
+            let x = &x[start..x.len().min(start + size)];
+            // SAFETY: no other task has these rows.
+            let output = unsafe { output.piece(start, x.len()) };
+            instructions.run(Rows { x, gamma, beta, epsilon, output });
+        });
+    };
+    // SAFETY: the tasks' rows are all rows, and a task writes all of its own.
+    unsafe { written(x.len(), fill) }
 }
 
 struct Rows<'a> {
@@ -35,7 +38,7 @@ struct Rows<'a> {
     gamma: &'a [f32],
     beta: &'a [f32],
     epsilon: f32,
-    output: &'a mut [f32],
+    output: &'a mut [MaybeUninit<f32>],
 }
 
 impl Kernel for Rows<'_> {
@@ -51,7 +54,7 @@ impl Kernel for Rows<'_> {
                 let at = index * S::LANES..index * S::LANES + to.len();
                 let centred = simd.sub(simd.read(&x[at.clone()]), means);
                 let gamma = simd.read(&self.gamma[at.clone()]);
-                simd.write(to, simd.mul_add(simd.mul(centred, scale), gamma, simd.read(&self.beta[at])));
+                simd.write_new(to, simd.mul_add(simd.mul(centred, scale), gamma, simd.read(&self.beta[at])));
             }
         }
     }

@@ -74,6 +74,7 @@ struct Map<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Function {
     Exp,
+    Exp2,
     QuickGelu,
     Gelu,
 }
@@ -87,6 +88,7 @@ impl Kernel for Map<'_> {
             let x = simd.read(lanes);
             let y = match self.function {
                 Function::Exp => exp::exp(simd, x),
+                Function::Exp2 => exp::exp2(simd, x),
                 Function::QuickGelu => exp::quick_gelu(simd, x),
                 Function::Gelu => exp::gelu(simd, x),
             };
@@ -104,11 +106,17 @@ fn map(instructions: Instructions, function: Function, x: &[f32]) -> Vec<f32> {
 #[test]
 fn exp_is_right_to_its_last_digits() {
     let x: Vec<f32> = (-87_000..=87_000).map(|x| x as f32 / 1000.0).collect();
+    let power: Vec<f32> = (-126_000..=0).map(|x| x as f32 / 1000.0).collect();
     for instructions in Instructions::available() {
         for (&x, y) in x.iter().zip(map(instructions, Function::Exp, &x)) {
             let expected = f64::from(x).exp();
             assert!((f64::from(y) - expected).abs() <= 1.5e-7 * expected, "{instructions:?}: exp({x}) = {y}");
         }
+        for (&x, y) in power.iter().zip(map(instructions, Function::Exp2, &power)) {
+            let expected = f64::from(x).exp2();
+            assert!((f64::from(y) - expected).abs() <= 2e-7 * expected, "{instructions:?}: exp2({x}) = {y}");
+        }
+        assert_eq!(map(instructions, Function::Exp2, &[0.0]), [1.0], "{instructions:?}");
     }
 }
 
@@ -135,6 +143,7 @@ fn what_is_not_finite_stays_so() {
     let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e30, 1e30, 1.0];
     for instructions in Instructions::available() {
         assert!(map(instructions, Function::Exp, &x)[0].is_nan());
+        assert!(map(instructions, Function::Exp2, &x)[0].is_nan());
         for function in [Function::QuickGelu, Function::Gelu] {
             let y = map(instructions, function, &x);
             assert!(y[..3].iter().all(|y| !y.is_finite()), "{instructions:?}: {function:?} {y:?}");

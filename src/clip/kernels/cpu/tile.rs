@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::simd::Simd;
 
@@ -50,8 +51,8 @@ pub fn multiply<S: Simd, const COLUMNS: usize>(
     }
 }
 
-/// [`multiply`] for at most [`rows_at_once`], asking for the numbers in `ahead` meanwhile, a cache line every fourth step:
-/// what is needed next arrives while the multipliers are busy.
+/// [`multiply`] for at most [`rows_at_once`], asking for the numbers in `ahead` meanwhile, a cache line every fourth step or, where
+/// they are many, more often: what is needed next arrives while the multipliers are busy.
 #[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
 #[inline(always)]
 pub fn multiply_few<S: Simd, const COLUMNS: usize>(
@@ -105,10 +106,13 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
         let (mut left, mut panel) = (a.values.as_ptr(), b.as_ptr());
         let mut soon = ahead.as_ptr();
         let end = ahead.as_ptr_range().end;
+        let lines = ahead.len().div_ceil(LINE);
+        // All bits of the step's number that must be zero.
+        let between = if 4 * lines <= depth { 3 } else { usize::from(2 * lines <= depth) };
         // One step a turn: of several, LLVM puts each sum's products behind one another when it makes WebAssembly's code, so
         // that all factors are alive at once, which no machine has the registers for.
         for k in 0..depth {
-            if k % 4 == 0 && soon < end {
+            if k & between == 0 && soon < end {
                 simd.prefetch(soon);
                 soon = soon.wrapping_add(LINE);
             }
@@ -175,21 +179,36 @@ pub fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     result
 }
 
+/// A result to be, of which nothing is written yet.
+pub type NewOutput<'a> = Output<'a, MaybeUninit<f32>>;
+
+/// A result of `length` numbers, written by `fill`. Zeros in it beforehand would be written in vain, and by one thread for all.
+///
+/// # Safety
+/// `fill` writes all of them.
+pub unsafe fn written(length: usize, fill: impl FnOnce(&NewOutput<'_>)) -> Vec<f32> {
+    let mut result = Vec::with_capacity(length);
+    fill(&Output::new(&mut result.spare_capacity_mut()[..length]));
+    // SAFETY: the capacity was asked for, and the caller promises that the numbers are there.
+    unsafe { result.set_len(length) };
+    result
+}
+
 /// A result that tasks on several threads fill piece by piece, each its own part of many rows.
-pub struct Output<'a> {
-    pointer: *mut f32,
+pub struct Output<'a, T = f32> {
+    pointer: *mut T,
     length: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
+    lifetime: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: the only access is `piece`, whose callers promise that no two pieces in use at once overlap.
-unsafe impl Sync for Output<'_> {}
+unsafe impl<T: Send> Sync for Output<'_, T> {}
 // SAFETY: as above.
-unsafe impl Send for Output<'_> {}
+unsafe impl<T: Send> Send for Output<'_, T> {}
 
-impl<'a> Output<'a> {
+impl<'a, T> Output<'a, T> {
     /// Lends `values` out.
-    pub fn new(values: &'a mut [f32]) -> Self {
+    pub fn new(values: &'a mut [T]) -> Self {
         Self { pointer: values.as_mut_ptr(), length: values.len(), lifetime: PhantomData }
     }
 
@@ -199,7 +218,7 @@ impl<'a> Output<'a> {
     /// While the piece is in use, no other piece that overlaps it is.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "the caller promises that pieces do not overlap")]
-    pub unsafe fn piece(&self, start: usize, length: usize) -> &mut [f32] {
+    pub unsafe fn piece(&self, start: usize, length: usize) -> &mut [T] {
         assert!(start <= self.length && length <= self.length - start, "piece outside the result");
         // SAFETY: inside the borrowed slice by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(start), length) }

@@ -4,9 +4,11 @@
 //! Everything is kept with a panel's queries side by side: scores `[key, query]`, and the sums of values turned round, `[column,
 //! query]`. So the scores of a block are at once the panel that the values are multiplied with, and no width of a head is padded.
 
+use std::f32::consts::LOG2_E;
+
 use crate::clip::kernels::cpu::exp;
 use crate::clip::kernels::cpu::simd::{Instructions, Kernel, MAX_LANES, Simd};
-use crate::clip::kernels::cpu::tile::{Left, Output, multiply, with_scratch};
+use crate::clip::kernels::cpu::tile::{Left, NewOutput, multiply, with_scratch, written};
 use crate::platform::parallel;
 
 /// Keys in a block.
@@ -56,53 +58,54 @@ pub fn attention(
 ) -> Vec<f32> {
     let Shape { batch, tokens, others, width, heads } = shape;
     assert!(heads > 0 && width.is_multiple_of(heads), "{heads} heads do not divide a width of {width}");
-    let mut result = vec![0.0; batch * tokens * width];
-    if result.is_empty() || others == 0 {
-        return result;
+    let length = batch * tokens * width;
+    if length == 0 || others == 0 {
+        return vec![0.0; length];
     }
     let (depth, panel) = (width / heads, instructions.panel());
     let panels = tokens.div_ceil(panel);
     let pieces = (4 * parallel::threads()).div_ceil(batch * heads).min(panels.div_ceil(LEAST_PANELS));
     let piece = panels.div_ceil(pieces) * panel;
     let pieces = tokens.div_ceil(piece);
-    let output = Output::new(&mut result);
-    parallel::for_each(batch * heads * pieces, |task| {
-        let (image, head, first) = (task / pieces / heads, task / pieces % heads, task % pieces * piece);
-        let queries = first..tokens.min(first + piece);
-        let kept = 2 * others * depth;
-        with_scratch(kept + panel * (2 * depth + KEYS), |scratch| {
-            let (kept, scratch) = scratch.split_at_mut(kept);
-            let (keys, values) = kept.split_at_mut(others * depth);
-            for (from, to) in [(key, &mut *keys), (value, &mut *values)] {
-                for (token, to) in to.chunks_exact_mut(depth).enumerate() {
-                    to.copy_from_slice(&from.at(image * others + token, head * depth)[..depth]);
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(batch * heads * pieces, |task| {
+            let (image, head, first) = (task / pieces / heads, task / pieces % heads, task % pieces * piece);
+            let queries = first..tokens.min(first + piece);
+            let kept = 2 * others * depth;
+            with_scratch(kept + panel * (2 * depth + KEYS), |scratch| {
+                let (kept, scratch) = scratch.split_at_mut(kept);
+                let (keys, values) = kept.split_at_mut(others * depth);
+                for (from, to) in [(key, &mut *keys), (value, &mut *values)] {
+                    for (token, to) in to.chunks_exact_mut(depth).enumerate() {
+                        to.copy_from_slice(&from.at(image * others + token, head * depth)[..depth]);
+                    }
                 }
-            }
-            let (query_panel, scratch) = scratch.split_at_mut(panel * depth);
-            let (sums, scores) = scratch.split_at_mut(panel * depth);
-            for first in queries.clone().step_by(panel) {
-                let count = panel.min(queries.end - first);
-                let query = Tokens { values: query.at(image * tokens + first, head * depth), row: query.row };
-                let start = (image * tokens + first) * width + head * depth;
-                let output = &output;
-                let (query_panel, sums, scores) = (&mut *query_panel, &mut *sums, &mut *scores);
-                instructions.run(Panel {
-                    keys,
-                    values,
-                    depth,
-                    query,
-                    count,
-                    query_panel,
-                    sums,
-                    scores,
-                    output,
-                    start,
-                    width,
-                });
-            }
-        });
-    });
-    result
+                let (query_panel, scratch) = scratch.split_at_mut(panel * depth);
+                let (sums, scores) = scratch.split_at_mut(panel * depth);
+                for first in queries.clone().step_by(panel) {
+                    let count = panel.min(queries.end - first);
+                    let query = Tokens { values: query.at(image * tokens + first, head * depth), row: query.row };
+                    let start = (image * tokens + first) * width + head * depth;
+                    let (query_panel, sums, scores) = (&mut *query_panel, &mut *sums, &mut *scores);
+                    instructions.run(Panel {
+                        keys,
+                        values,
+                        depth,
+                        query,
+                        count,
+                        query_panel,
+                        sums,
+                        scores,
+                        output,
+                        start,
+                        width,
+                    });
+                }
+            });
+        })
+    };
+    // SAFETY: every query of every head belongs to a panel, and a panel writes the results of all of its queries.
+    unsafe { written(length, fill) }
 }
 
 /// One panel of one head's queries.
@@ -121,7 +124,7 @@ struct Panel<'a> {
     sums: &'a mut [f32],
     /// `[key, query]` of a block.
     scores: &'a mut [f32],
-    output: &'a Output<'a>,
+    output: &'a NewOutput<'a>,
     /// Where the first query's result lies, the next being `width` further on.
     start: usize,
     width: usize,
@@ -145,7 +148,8 @@ impl Panel<'_> {
     fn attend<S: Simd, const COLUMNS: usize>(self, simd: S) {
         let (depth, panel) = (self.depth, COLUMNS * S::LANES);
         self.query_panel.fill(0.0);
-        let scale = (depth as f32).powf(-0.5);
+        // The scores in powers of two, not of e.
+        let scale = (depth as f32).powf(-0.5) * LOG2_E;
         for column in 0..self.count {
             let from = &self.query.values[column * self.query.row..][..depth];
             for (value, to) in from.iter().zip(self.query_panel[column..].iter_mut().step_by(panel)) {
@@ -180,13 +184,13 @@ impl Panel<'_> {
             // SAFETY: no other task has this head's columns of these tokens.
             let to = unsafe { self.output.piece(self.start + query * self.width, depth) };
             for (to, sum) in to.iter_mut().zip(self.sums[query..].iter().step_by(panel)) {
-                *to = sum * part;
+                to.write(sum * part);
             }
         }
     }
 }
 
-/// Replaces every score by `exp(score − the column's largest so far)`, and adds the columns' sums to `total`; gives the factors by which
+/// Replaces every score by `2^(score − the column's largest so far)`, and adds the columns' sums to `total`; gives the factors by which
 /// what was summed before has to shrink.
 #[inline(always)]
 fn exponentials<S: Simd, const COLUMNS: usize>(
@@ -204,12 +208,12 @@ fn exponentials<S: Simd, const COLUMNS: usize>(
     }
     let mut shrunk = before;
     for ((shrunk, &largest), total) in shrunk.iter_mut().zip(&*largest).zip(&mut *total) {
-        *shrunk = exp::exp(simd, simd.sub(*shrunk, largest));
+        *shrunk = exp::exp2(simd, simd.sub(*shrunk, largest));
         *total = simd.mul(*total, *shrunk);
     }
     for row in scores.chunks_exact_mut(panel) {
         for ((lanes, &largest), total) in row.chunks_exact_mut(S::LANES).zip(&*largest).zip(&mut *total) {
-            let e = exp::exp(simd, simd.sub(simd.read(lanes), largest));
+            let e = exp::exp2(simd, simd.sub(simd.read(lanes), largest));
             *total = simd.add(*total, e);
             simd.write(lanes, e);
         }

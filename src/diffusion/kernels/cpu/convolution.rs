@@ -8,7 +8,7 @@ use super::winograd;
 use crate::clip::kernels::Activation;
 use crate::clip::kernels::cpu::gemm::{Block, Packed, rows_in_block};
 use crate::clip::kernels::cpu::simd::{Instructions, Simd};
-use crate::clip::kernels::cpu::tile::{Output, with_scratch};
+use crate::clip::kernels::cpu::tile::{NewOutput, with_scratch, written};
 use crate::platform::parallel;
 
 /// Fewer inputs than this are not worth transforming: the products would be too short.
@@ -139,41 +139,42 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
     let ([outputs, inputs], panels) = (weights.shape(), weights.panels());
     let [height, width] = [picture.height, picture.width].map(|length| placement.outputs(length, size));
     let places = picture.batch * height * width;
-    let mut result = vec![0.0; places * outputs];
-    if result.is_empty() {
-        return result;
+    if places * outputs == 0 {
+        return Vec::new();
     }
     let block = rows_in_block(places, inputs, panels);
     let blocks = places.div_ceil(block);
     // Where there are too few blocks for the threads, each is gathered for every group of panels anew.
     let wanted = if parallel::threads() == 1 { 1 } else { 4 * parallel::threads() };
     let groups = wanted.div_ceil(blocks).min(panels);
-    let output = Output::new(&mut result);
-    parallel::for_each(blocks * groups, |task| {
-        let (start, group) = (task / groups * block, task % groups);
-        let rows = block.min(places - start);
-        with_scratch(rows * inputs, |patches| {
-            for (index, patch) in patches.chunks_exact_mut(inputs).enumerate() {
-                let place = start + index;
-                let (image, row, column) = (place / (height * width), place / width % height, place % width);
-                gather(picture, placement, [image, row * placement.stride, column * placement.stride], size, patch);
-            }
-            for panel in group * panels / groups..(group + 1) * panels / groups {
-                weights.block(Block {
-                    weights,
-                    x: patches,
-                    bias: ending.bias,
-                    activation: Activation::Identity,
-                    residual: ending.residual,
-                    output: &output,
-                    start,
-                    rows,
-                    panel,
-                });
-            }
-        });
-    });
-    result
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(blocks * groups, |task| {
+            let (start, group) = (task / groups * block, task % groups);
+            let rows = block.min(places - start);
+            with_scratch(rows * inputs, |patches| {
+                for (index, patch) in patches.chunks_exact_mut(inputs).enumerate() {
+                    let place = start + index;
+                    let (image, row, column) = (place / (height * width), place / width % height, place % width);
+                    gather(picture, placement, [image, row * placement.stride, column * placement.stride], size, patch);
+                }
+                for panel in group * panels / groups..(group + 1) * panels / groups {
+                    weights.block(Block {
+                        weights,
+                        x: patches,
+                        bias: ending.bias,
+                        activation: Activation::Identity,
+                        residual: ending.residual,
+                        output,
+                        start,
+                        rows,
+                        panel,
+                    });
+                }
+            });
+        })
+    };
+    // SAFETY: every place belongs to some block, every output to a panel of some group, and a task writes all of both.
+    unsafe { written(places * outputs, fill) }
 }
 
 /// Writes the patch that begins at a place, `[ky][kx][channel]`.

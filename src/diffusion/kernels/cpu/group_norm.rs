@@ -4,9 +4,11 @@
 //! nothing large is subtracted from something large. They are joined in double precision (Chan, Golub and LeVeque, 1979), chunks in
 //! order and then the channels of a group. What remains is one factor and one summand a channel.
 
+use std::mem::MaybeUninit;
+
 use crate::clip::kernels::cpu::exp;
 use crate::clip::kernels::cpu::simd::{Instructions, Kernel, Simd};
-use crate::clip::kernels::cpu::tile::Output;
+use crate::clip::kernels::cpu::tile::{NewOutput, Output, written};
 use crate::platform::parallel;
 
 /// How large a chunk is, in numbers: it is read twice, and stays in the second-level cache in between.
@@ -32,9 +34,8 @@ pub fn group_norm(x: &[f32], batch: usize, norm: Norm<'_>, instructions: Instruc
     let channels = norm.gamma.len();
     assert_eq!(channels, norm.beta.len(), "gamma and beta have unlike lengths");
     assert!(norm.groups > 0 && channels.is_multiple_of(norm.groups), "{channels} channels in {} groups", norm.groups);
-    let mut result = vec![0.0; x.len()];
     if x.is_empty() {
-        return result;
+        return Vec::new();
     }
     assert!(x.len().is_multiple_of(batch * channels), "x is not [{batch}, places, {channels}]");
     let places = x.len() / (batch * channels);
@@ -55,14 +56,16 @@ pub fn group_norm(x: &[f32], batch: usize, norm: Norm<'_>, instructions: Instruc
     });
     let lines: Vec<Line> =
         moments.chunks_exact(chunks * 2 * channels).map(|moments| Line::new(moments, places, rows, norm)).collect();
-    let output = Output::new(&mut result);
-    parallel::for_each(batch * chunks, |task| {
-        let place = chunk_of(task);
-        // SAFETY: no other task has this chunk.
-        let to = unsafe { output.piece(place.start, place.len()) };
-        instructions.run(Apply { x: &x[place], line: &lines[task / chunks], silu: norm.silu, to });
-    });
-    result
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(batch * chunks, |task| {
+            let place = chunk_of(task);
+            // SAFETY: no other task has this chunk.
+            let to = unsafe { output.piece(place.start, place.len()) };
+            instructions.run(Apply { x: &x[place], line: &lines[task / chunks], silu: norm.silu, to });
+        })
+    };
+    // SAFETY: the chunks are all of it, and a task writes all of its own.
+    unsafe { written(x.len(), fill) }
 }
 
 /// The mean of every channel of a chunk, then the sum of squares about it.
@@ -190,7 +193,7 @@ struct Apply<'a> {
     x: &'a [f32],
     line: &'a Line,
     silu: bool,
-    to: &'a mut [f32],
+    to: &'a mut [MaybeUninit<f32>],
 }
 
 impl Kernel for Apply<'_> {
@@ -204,7 +207,7 @@ impl Kernel for Apply<'_> {
                 let at = index * S::LANES..index * S::LANES + to.len();
                 let (factor, summand) = (simd.read(&self.line.factors[at.clone()]), simd.read(&self.line.summands[at]));
                 let y = simd.mul_add(simd.read(x), factor, summand);
-                simd.write(to, if self.silu { exp::silu(simd, y) } else { y });
+                simd.write_new(to, if self.silu { exp::silu(simd, y) } else { y });
             }
         }
     }

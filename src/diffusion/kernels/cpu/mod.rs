@@ -15,5 +15,6 @@ pub mod gated_gelu;
 pub mod group_norm;
 pub mod winograd;
 
-#[cfg(test)]
+// The tests choose the number of threads.
+#[cfg(all(test, feature = "native"))]
 mod tests;

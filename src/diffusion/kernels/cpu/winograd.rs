@@ -12,7 +12,7 @@ use super::super::Placement;
 use super::convolution::{Ending, Picture};
 use crate::clip::kernels::cpu::simd::{Instructions, Kernel, Simd};
 use crate::clip::kernels::cpu::tile::{
-    Aligned, LINE, Left, MOST_ROWS, Output, multiply_few, rows_at_once, with_scratch,
+    Aligned, LINE, Left, MOST_ROWS, NewOutput, Output, multiply_few, rows_at_once, with_scratch, written,
 };
 use crate::platform::parallel;
 
@@ -26,7 +26,7 @@ const DEPTH_BLOCK: usize = 768;
 const PATCHES: usize = 256 * 1024;
 
 /// Tiles that a task has all the same, where there are as many: a panel of weights is read once for them.
-const LEAST_TILES: usize = 96;
+const LEAST_TILES: usize = 192;
 
 /// A filter `[outputs, inputs, 3, 3]`, transformed, in panels `[panel][element][input][column]`. The last panel has as many vectors of
 /// columns as are left.
@@ -72,9 +72,9 @@ impl Filter {
     pub fn convolve(&self, picture: Picture<'_>, placement: Placement, ending: Ending<'_>) -> Vec<f32> {
         assert_eq!(placement.stride, 1, "this form of a filter stands at every place");
         let [height, width] = [picture.height, picture.width].map(|length| placement.outputs(length, 3));
-        let mut result = vec![0.0; picture.batch * height * width * self.outputs];
-        if result.is_empty() {
-            return result;
+        let length = picture.batch * height * width * self.outputs;
+        if length == 0 {
+            return Vec::new();
         }
         let across = [height.div_ceil(2), width.div_ceil(2)];
         let tiles = picture.batch * across[0] * across[1];
@@ -85,30 +85,32 @@ impl Filter {
         // Where there are too few chunks for the threads, each is transformed for every group of panels anew.
         let wanted = if parallel::threads() == 1 { 1 } else { 4 * parallel::threads() };
         let groups = wanted.div_ceil(chunks).min(panels);
-        let output = Output::new(&mut result);
         let panel = self.instructions.panel().min(self.outputs.next_multiple_of(self.instructions.lanes()));
-        parallel::for_each(chunks * groups, |task| {
-            let (chunk_index, group) = (task / groups, task % groups);
-            let first = chunk_index * chunk;
-            let count = chunk.min(tiles - first);
-            with_scratch(count * ELEMENTS * (self.inputs + panel), |scratch| {
-                let (patches, products) = scratch.split_at_mut(count * ELEMENTS * self.inputs);
-                self.instructions.run(Task {
-                    filter: self,
-                    picture,
-                    placement,
-                    ending,
-                    output: &output,
-                    size: [height, width],
-                    across,
-                    tiles: first..first + count,
-                    panels: group * panels / groups..(group + 1) * panels / groups,
-                    patches,
-                    products,
+        let fill = |output: &NewOutput<'_>| {
+            parallel::for_each(chunks * groups, |task| {
+                let (chunk_index, group) = (task / groups, task % groups);
+                let first = chunk_index * chunk;
+                let count = chunk.min(tiles - first);
+                with_scratch(count * ELEMENTS * (self.inputs + panel), |scratch| {
+                    let (patches, products) = scratch.split_at_mut(count * ELEMENTS * self.inputs);
+                    self.instructions.run(Task {
+                        filter: self,
+                        picture,
+                        placement,
+                        ending,
+                        output,
+                        size: [height, width],
+                        across,
+                        tiles: first..first + count,
+                        panels: group * panels / groups..(group + 1) * panels / groups,
+                        patches,
+                        products,
+                    });
                 });
-            });
-        });
-        result
+            })
+        };
+        // SAFETY: every result belongs to a tile of some chunk and a panel of some group, and a task writes all of both.
+        unsafe { written(length, fill) }
     }
 }
 
@@ -127,7 +129,7 @@ struct Task<'a> {
     picture: Picture<'a>,
     placement: Placement,
     ending: Ending<'a>,
-    output: &'a Output<'a>,
+    output: &'a NewOutput<'a>,
     /// Of the result, height and width.
     size: [usize; 2],
     /// Tiles down and across the result.
@@ -264,7 +266,7 @@ impl Task<'_> {
                         let start = ((image * self.size[0] + y) * self.size[1] + x) * outputs + first + at;
                         // SAFETY: no other task has this tile and panel.
                         let to = unsafe { self.output.piece(start, columns) };
-                        simd.write(to, self.ending.add(simd, sum, first + at, start, columns));
+                        simd.write_new(to, self.ending.add(simd, sum, first + at, start, columns));
                     }
                 }
             }

@@ -15,6 +15,8 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 
+use std::mem::MaybeUninit;
+
 /// The widest vector of all instruction sets, in elements.
 pub const MAX_LANES: usize = 16;
 
@@ -123,6 +125,19 @@ pub trait Simd: Copy + Send + Sync {
             let lanes = self.lanes(vector);
             let length = slice.len();
             slice.copy_from_slice(&lanes[..length]);
+        }
+    }
+
+    /// [`write`](Self::write) to memory that nothing was written to.
+    #[inline(always)]
+    fn write_new(self, slice: &mut [MaybeUninit<f32>], vector: Self::Vector) {
+        if slice.len() >= Self::LANES {
+            // SAFETY: the slice has room for one vector.
+            unsafe { self.store(slice.as_mut_ptr().cast(), vector) }
+        } else {
+            for (to, lane) in slice.iter_mut().zip(self.lanes(vector)) {
+                to.write(lane);
+            }
         }
     }
 
