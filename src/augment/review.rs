@@ -105,7 +105,8 @@ pub fn rows<'a>(
             let state = match shelf.entries.get(&name) {
                 Some(entry) => match &entry.dropped {
                     Some(dropped) => TileState::Dropped { similarity: dropped.similarity },
-                    None => TileState::Present { similarity: f64::NAN },
+                    None if shelf.folder.join(&name).is_file() => TileState::Present { similarity: f64::NAN },
+                    None => TileState::Missing,
                 },
                 None => TileState::Missing,
             };

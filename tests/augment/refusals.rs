@@ -45,6 +45,10 @@ fn settings_that_make_no_sense() {
     let at = arguments.iter().position(|argument| argument == "both").unwrap();
     arguments[at] = "breaking".into();
     studio.0.run(arguments).refused_for(&["1.5", "at most 1"]);
+    let mut arguments = studio.arguments("out", "--filter 0.2");
+    let at = arguments.iter().position(|argument| argument == "both").unwrap();
+    arguments[at] = "breaking".into();
+    studio.0.run(arguments).refused_for(&["--filter", "--kind breaking"]);
     let mut arguments = studio.arguments("out", "--breaking-pair independent");
     let at = arguments.iter().position(|argument| argument == "--per-image").unwrap();
     arguments[at + 1] = "1".into();
