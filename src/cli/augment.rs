@@ -118,7 +118,7 @@ pub struct Augment {
     #[arg(long, conflicts_with_all = ["review", "filter"])]
     dry_run: bool,
     /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
     device: Device,
     /// Print the result as JSON.
     #[arg(long)]
