@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Result, to_js};
-use crate::clip::Precision;
 use crate::{
     Error,
+    clip::Precision,
     session::{Answer, Unsure},
 };
 
