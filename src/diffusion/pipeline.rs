@@ -94,6 +94,7 @@ impl<B: DiffusionBackend> Pipeline<B> {
             "AutoencoderTiny" => tiny_autoencoder(&vae, variant, loading.precision, device)?,
             _ => {
                 let config = AutoencoderConfig::parse(&label, vae_bytes.bytes())?;
+                check_channels(&unet_label, &unet_config, config.latent)?;
                 let (checkpoint, sha256) = vae.weights(WEIGHTS, variant, vae_bytes.bytes())?;
                 let autoencoder = checkpoint.load(device, |parameters| {
                     VariationalAutoencoder::load(&mut InPrecision(parameters, dtype), &config, dtype)
