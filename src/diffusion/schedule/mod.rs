@@ -103,7 +103,7 @@ pub enum StrengthConvention {
     /// diffusers': of the steps the last `⌊strength · steps⌋` are made, and the noise added is that before the first of them.
     #[default]
     Diffusers,
-    /// That of Stable Diffusion's original code (CompVis, `scripts/img2img.py`): the same steps, but the noise added is that of one step
+    /// That of Stable Diffusion's original code (`CompVis`, `scripts/img2img.py`): the same steps, but the noise added is that of one step
     /// earlier, `stochastic_encode` counting from 0 what `decode` counts from 1. So the first step takes the sample for less noisy than
     /// it is. Only DDIM, as there.
     Original,
