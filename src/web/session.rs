@@ -2,19 +2,19 @@
 
 use burn_flex::Flex;
 use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint8Array};
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, prelude::*};
 
 use super::{
     error::{Result, from_js, to_js},
     gpu::{DEVICE, Gpu},
     rung::{AnyAnswering, AnyRung, Rung, Shelf},
+    values::{Imported, Info, NamedClass, now, pictures, predictions},
 };
 use crate::{
     Error,
     adapter::Method,
     clip::Precision,
-    session::{Answer, Backbone, Calibration, Class, Kept, RungOptions, Session as Core, Unsure},
+    session::{Backbone, Calibration, Class, Kept, RungOptions, Session as Core},
     weights::{AdapterFile, files::MemoryFiles, training_file},
 };
 
@@ -40,55 +40,6 @@ pub(super) use on_either;
 pub struct Session {
     inner: AnySession,
     shelf: Shelf,
-}
-
-/// What a model is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Info {
-    name: String,
-    sha256: String,
-    parameters: usize,
-    image_size: usize,
-    embedding: usize,
-    device: &'static str,
-    precision: Precision,
-    preprocess: String,
-}
-
-/// A class as JavaScript gives it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NamedClass {
-    name: String,
-    prompts: Vec<String>,
-}
-
-/// An answer as JavaScript gets it.
-#[derive(Serialize)]
-struct Prediction {
-    probabilities: Vec<f32>,
-    best: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unsure: Option<&'static str>,
-}
-
-impl From<Answer> for Prediction {
-    fn from(Answer { probabilities, best, unsure }: Answer) -> Self {
-        let unsure = unsure.map(|why| match why {
-            Unsure::Close => "close",
-            Unsure::Unlike => "unlike",
-        });
-        Self { probabilities, best, unsure }
-    }
-}
-
-/// What an opened adapter is.
-#[derive(Serialize)]
-struct Imported {
-    method: String,
-    classes: Vec<String>,
-    templates: Vec<String>,
 }
 
 #[wasm_bindgen]
@@ -347,29 +298,4 @@ impl Session {
         let (method, info) = (file.method.name(), file.info);
         to_js(&Imported { method, classes: info.classes, templates: info.templates })
     }
-}
-
-fn predictions(answers: Vec<Answer>) -> Result<JsValue> {
-    to_js(&answers.into_iter().map(Prediction::from).collect::<Vec<_>>())
-}
-
-/// Preprocessed pictures of `side` pixels a side, laid end to end.
-pub(super) fn pictures(pixels: Vec<u8>, side: usize) -> std::result::Result<Vec<Vec<u8>>, Error> {
-    let bytes = side * side * 3;
-    if !pixels.len().is_multiple_of(bytes) {
-        let why = format!("{} bytes are no pictures of {side} × {side} × 3: prepare them for this model", pixels.len());
-        return Err(Error::Usage(why));
-    }
-    Ok(pixels.chunks_exact(bytes).map(<[u8]>::to_vec).collect())
-}
-
-/// Milliseconds, of a clock that only goes forward where there is one.
-pub(super) fn now() -> f64 {
-    let performance = Reflect::get(&js_sys::global(), &"performance".into()).unwrap_or(JsValue::UNDEFINED);
-    let clock = Reflect::get(&performance, &"now".into()).and_then(JsCast::dyn_into::<js_sys::Function>);
-    clock
-        .and_then(|clock| clock.call0(&performance))
-        .ok()
-        .and_then(|now| now.as_f64())
-        .unwrap_or_else(js_sys::Date::now)
 }

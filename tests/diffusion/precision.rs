@@ -2,7 +2,8 @@
 
 use burn_flex::Flex;
 use image::RgbImage;
-use lowshot::diffusion::{Loading, Noise, Pipeline, Precision, Request, Settings};
+use lowshot::clip::Precision;
+use lowshot::diffusion::{Loading, Noise, Pipeline, Request, Settings};
 use lowshot::platform::native::FolderFiles;
 
 use crate::support::{pipeline, seeded};
@@ -21,7 +22,7 @@ fn half_precision_changes_little() {
         (&half, Precision::F32, 0.5),
         (&single, Precision::F16, 0.5),
         (&half, Precision::F16, 0.5),
-        (&single, Precision::BF16, 2.0),
+        (&single, Precision::Bf16, 2.0),
     ] {
         let other = picture(&load(folder, precision));
         let difference = mean_difference(&exact, &other);

@@ -36,8 +36,11 @@ impl<'a> Picture<'a> {
         let scale = if placement.doubled { 2 } else { 1 };
         let row = row.wrapping_sub(placement.before) / scale;
         let column = column.wrapping_sub(placement.before) / scale;
-        let at = ((image * self.height + row) * self.width + column) * self.channels;
-        (row < self.height && column < self.width).then(|| &self.values[at..at + self.channels])
+        // What stands before the first row or column has wrapped round to far behind the last.
+        (row < self.height && column < self.width).then(|| {
+            let at = ((image * self.height + row) * self.width + column) * self.channels;
+            &self.values[at..at + self.channels]
+        })
     }
 }
 
