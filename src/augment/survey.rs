@@ -14,7 +14,7 @@ use super::{
     manifest::Manifest,
     origin::{Entry, Kind, Record},
     picture,
-    plan::{Plan, Source},
+    plan::{self, Plan, Source},
 };
 use crate::{
     Error, Result,
@@ -212,6 +212,8 @@ impl Shelf {
             let of_image = |image: &Image| {
                 let state = |index| match self.wanted(plan, image, kind, index) {
                     Some(record) => self.look(&record),
+                    // One that was made of another picture than is wanted now.
+                    None if self.entries.contains_key(&plan::path(kind.0, &image.item, index)) => Ok(State::Different),
                     None => Ok(State::Absent),
                 };
                 (0..plan.per_image).map(state).collect::<Result<Vec<State>>>()
