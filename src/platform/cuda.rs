@@ -93,7 +93,7 @@ pub fn check(device: &CudaDevice, precision: Precision) -> Result<()> {
 
 fn open(names: &[&str]) -> Option<Library> {
     // SAFETY: these are NVIDIA's libraries, whose initialisers may run at any time.
-    names.iter().find_map(|name| unsafe { Library::new(name) }.ok())
+    names.iter().find_map(|name| unsafe { Library::new(*name) }.ok())
 }
 
 fn ask(library: &Library) -> Result<Driver, String> {
