@@ -9,10 +9,11 @@ use std::time::Instant;
 use image::RgbImage;
 use lowshot::clip::preprocess::View;
 use lowshot::clip::preprocess::{CropOffset, Preprocess, Resize};
-use lowshot::clip::resample::{Crop, Filter};
+use lowshot::clip::resample::{Crop, Filter, resize_crop};
 use lowshot::data::crop_flip::CropFlip;
 use lowshot::data::decode::{decode, decode_within};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use support::seeded;
 
 fn folder(name: &str) -> PathBuf {
@@ -117,6 +118,20 @@ fn parts_of_pictures_are_as_torchvision_makes_them() {
         let expected = image::open(folder("crops").join(&name)).unwrap().into_rgb8();
         let differing = ours.iter().zip(expected.as_raw()).filter(|(a, b)| a != b).count();
         assert_eq!((ours.len(), differing), (expected.as_raw().len(), 0), "{name}: {values}");
+    }
+}
+
+/// By `tests/parity/lanczos.py`.
+#[test]
+fn lanczos_is_as_pillow_makes_it() {
+    let cases: Value = serde_json::from_slice(&std::fs::read(folder("lanczos.json")).unwrap()).unwrap();
+    assert_eq!(cases.as_array().unwrap().len(), 7);
+    for case in cases.as_array().unwrap() {
+        let image = decode(&picture(case["picture"].as_str().unwrap()), "picture").unwrap();
+        let [width, height]: [u32; 2] = serde_json::from_value(case["size"].clone()).unwrap();
+        let whole = Crop { left: 0, top: 0, width, height };
+        let bytes = resize_crop(&image, (width.into(), height.into()), whole, Filter::Lanczos);
+        assert_eq!(format!("{:x}", Sha256::digest(bytes)), case["sha256"], "{case}");
     }
 }
 

@@ -67,6 +67,7 @@ fn run(folder: &Path, model: &str, count: usize) -> (RunResult, u64) {
         base_to_novel: false,
         start: None,
         epochs: Some(1),
+        generated: None,
         recipe: Recipe::from(Method::Tuning(parts)),
     };
     let mut steps = 0;

@@ -61,7 +61,8 @@ impl<B: DiffusionBackend> Generator for Pipeline<B> {
             convention,
             guidance: plan.guidance,
             size: Some([plan.size; 2]),
-            tiled: false,
+            // A larger one takes more memory than most GPUs have.
+            tiled: plan.size > 1024,
         };
         self.image_to_image(&requests, &settings, &mut |_, _| step())
     }

@@ -105,7 +105,8 @@ pub fn rows<'a>(
             let state = match shelf.entries.get(&name) {
                 Some(entry) => match &entry.dropped {
                     Some(dropped) => TileState::Dropped { similarity: dropped.similarity },
-                    None => TileState::Present { similarity: f64::NAN },
+                    None if shelf.folder.join(&name).is_file() => TileState::Present { similarity: f64::NAN },
+                    None => TileState::Missing,
                 },
                 None => TileState::Missing,
             };
@@ -295,14 +296,20 @@ fn histograms(rows: &[Row<'_>]) -> String {
         );
     }
     let y = height * series.len() as f64 + 18.0;
-    for fifth in 0..=5 {
-        let value = start + step * BARS as f64 * f64::from(fifth) / 5.0;
-        let x = left + width * f64::from(fifth) / 5.0;
-        let _ = write!(
-            svg,
-            "<text class=tick x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=middle>{}</text>",
-            minus(format!("{value:.2}"))
-        );
+    let end = start + step * BARS as f64;
+    // In hundredths, so that nothing is a negative zero.
+    let spacing = [1, 2, 5, 10, 20, 50].into_iter().find(|spacing| (end - start) * 100.0 / f64::from(*spacing) <= 8.0);
+    let spacing = spacing.unwrap_or(100);
+    for hundredths in (-100..=100).filter(|hundredths| hundredths % spacing == 0) {
+        let value = f64::from(hundredths) / 100.0;
+        let x = left + (value - start) / step * bar;
+        if (left..=left + width).contains(&x) {
+            let _ = write!(
+                svg,
+                "<text class=tick x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=middle>{}</text>",
+                minus(format!("{value:.2}"))
+            );
+        }
     }
     let label = each(&series, |(name, values)| {
         let mean = values.iter().sum::<f64>() / values.len() as f64;

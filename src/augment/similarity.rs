@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::{
     origin::{Dropped, Entry, Kind},
-    plan::{self, Plan},
+    plan::Plan,
     survey::{Image, Shelf},
 };
 use crate::{
@@ -73,16 +73,6 @@ impl<'a, B: ClipBackend> Judge<'a, B> {
     }
 }
 
-/// The pictures of `images` of a kind that are there, with their labels.
-pub fn present(shelf: &Shelf, plan: &Plan, images: &[Image], kind: Kind) -> Vec<(String, usize)> {
-    let of_image = |image: &Image| {
-        let entry = |index| shelf.entry(kind, &image.item, index).filter(|entry| entry.dropped.is_none());
-        let name = |entry: &Entry| (entry.record.picture.clone(), image.item.label);
-        (0..plan.per_image).filter_map(entry).map(name).collect::<Vec<_>>()
-    };
-    images.iter().flat_map(of_image).collect()
-}
-
 /// Drops the label-preserving pictures of `images` that are less similar to their class than `threshold`: first the manifest says
 /// so, then the files go ([`remove_dropped`]). Returns the entries of those that were dropped now.
 ///
@@ -96,7 +86,13 @@ pub fn drop_below<B: ClipBackend>(
     pictures: &dyn ImageSource,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Entry>> {
-    let present = present(shelf, plan, images, Kind::LabelPreserving);
+    let present: Vec<(String, usize)> = images
+        .iter()
+        .flat_map(|image| {
+            let entries = shelf.as_wanted(plan, image, Kind::LabelPreserving).filter(|entry| entry.dropped.is_none());
+            entries.map(|entry| (entry.record.picture.clone(), image.item.label))
+        })
+        .collect();
     let similarities = judge.similarities(pictures, &present, observer)?;
     let below = present.iter().zip(similarities).filter(|(_, similarity)| *similarity < threshold);
     let entry = |((name, _), similarity): (&(String, usize), f64)| {
@@ -114,13 +110,9 @@ pub fn drop_below<B: ClipBackend>(
 /// A file cannot be removed.
 pub fn remove_dropped(shelf: &Shelf, plan: &Plan, images: &[Image]) -> Result<()> {
     for image in images {
-        for index in 0..plan.per_image {
-            let dropped =
-                shelf.entry(Kind::LabelPreserving, &image.item, index).filter(|entry| entry.dropped.is_some());
-            if dropped.is_none() {
-                continue;
-            }
-            let path = shelf.folder.join(plan::path(Kind::LabelPreserving, &image.item, index));
+        let entries = shelf.as_wanted(plan, image, Kind::LabelPreserving);
+        for entry in entries.filter(|entry| entry.dropped.is_some()) {
+            let path = shelf.folder.join(&entry.record.picture);
             match std::fs::remove_file(&path) {
                 Err(source) if source.kind() != ErrorKind::NotFound => {
                     return Err(Error::Io { action: "cannot remove", path, source });

@@ -212,6 +212,8 @@ impl Shelf {
             let of_image = |image: &Image| {
                 let state = |index| match self.wanted(plan, image, kind, index) {
                     Some(record) => self.look(&record),
+                    // One that was made of another picture than is wanted now.
+                    None if self.entries.contains_key(&plan::path(kind.0, &image.item, index)) => Ok(State::Different),
                     None => Ok(State::Absent),
                 };
                 (0..plan.per_image).map(state).collect::<Result<Vec<State>>>()
@@ -247,9 +249,13 @@ impl Shelf {
         Ok(())
     }
 
-    /// The entry of a picture that is there, as far as is known.
-    pub fn entry(&self, kind: Kind, item: &Item, index: usize) -> Option<&Entry> {
-        self.entries.get(&plan::path(kind, item, index))
+    /// The entries of the pictures of an image that are, or were until they were dropped, as the plan wants them.
+    pub fn as_wanted<'a>(&'a self, plan: &'a Plan, image: &'a Image, kind: Kind) -> impl Iterator<Item = &'a Entry> {
+        let wanted = plan.strength(kind).into_iter().flat_map(move |strength| {
+            (0..plan.per_image).filter_map(move |index| self.wanted(plan, image, (kind, strength), index))
+        });
+        wanted
+            .filter_map(|wanted| self.entries.get(&wanted.picture).filter(|entry| entry.record.origin == wanted.origin))
     }
 }
 

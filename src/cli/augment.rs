@@ -4,9 +4,11 @@ mod outcome;
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
+
 use self::outcome::Outcome;
 use super::{
-    device::{Device, Task},
+    device::{Compute, Task},
     progress::Progress,
 };
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     },
     clip::ClipBackend,
     data::{FewShot, Item, Shots, sample},
-    diffusion::{DiffusionBackend, Loading, Pipeline, Precision, schedule::SchedulerKind},
+    diffusion::{DiffusionBackend, Loading, Pipeline, schedule::SchedulerKind},
     experiment::{
         Event, Observer,
         dataset::Dataset,
@@ -31,7 +33,6 @@ use crate::{
     platform::{models, native},
     session::Backbone,
 };
-use clap::{Args, ValueEnum};
 
 /// Make label-preserving and label-breaking pictures of a data set's training images with Stable Diffusion.
 ///
@@ -47,9 +48,9 @@ pub struct Augment {
     /// Which pictures: such as still show their class, such as no longer do, or both.
     #[arg(long, value_enum)]
     kind: KindFlag,
-    /// Stable Diffusion, the folder of a diffusers pipeline.
+    /// Stable Diffusion: a pipeline's name (sd-1.5, sd-turbo, …), or its folder as diffusers saves it.
     #[arg(long)]
-    model: PathBuf,
+    model: String,
     /// Pictures of each kind for each training image.
     #[arg(long, visible_alias = "per_image", default_value_t = 3)]
     per_image: usize,
@@ -89,7 +90,7 @@ pub struct Augment {
     /// Pictures that are made together: more is faster on a GPU, and takes more of its memory.
     #[arg(long, visible_alias = "batch_size", default_value_t = 1)]
     batch: usize,
-    /// Where the pictures go [default: the data set's image folder, where `train` looks for them].
+    /// Where the pictures go [default: the data set's image folder, where `train` looks for them; others it takes by --generated].
     #[arg(long)]
     out: Option<PathBuf>,
     /// What the breaking loss will pair a breaking picture with: a weak regeneration of it, another breaking picture, or nothing.
@@ -98,12 +99,12 @@ pub struct Augment {
     /// Begin one step later than diffusers, as Stable Diffusion's original code does.
     #[arg(long)]
     original_strength: bool,
-    /// What the model computes in: f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    precision: Precision,
     /// The variant of the model's files, such as fp16.
     #[arg(long)]
     variant: Option<String>,
+    /// A tiny autoencoder in the place of the model's own, which is faster and less exact: taesd, or its folder.
+    #[arg(long)]
+    tiny_autoencoder: Option<String>,
     /// Write a contact sheet: sources and pictures side by side, with their similarity to the class [default file: augment.html
     /// beside the pictures].
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
@@ -117,9 +118,8 @@ pub struct Augment {
     /// Show what is there and what would be made, and make nothing.
     #[arg(long, conflicts_with_all = ["review", "filter"])]
     dry_run: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -143,7 +143,7 @@ enum PairFlag {
 impl Augment {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        self.device.run(self)
+        self.compute.run(self)
     }
 
     /// The kinds wanted, each with its strength.
@@ -151,6 +151,10 @@ impl Augment {
         if self.strength.is_some() && self.kind == KindFlag::Both {
             let why = "is for one kind, and --kind both has two: make them one after the other";
             return Err(Error::Usage(format!("--strength {why}")));
+        }
+        if self.filter.is_some() && self.kind == KindFlag::Breaking {
+            let why = "drops label-preserving pictures, of which --kind breaking has none; leave it out";
+            return Err(Error::Usage(format!("--filter {why}")));
         }
         if self.breaking_pair == PairFlag::Independent && self.kind != KindFlag::Preserving && self.per_image < 2 {
             let why = "pairs breaking pictures of one image, of which there is one: give --per-image 2 or more";
@@ -189,12 +193,16 @@ impl Augment {
             let why = "no training images to make pictures of: list some under \"train\"";
             return Err(Error::Data { place: dataset.name.clone(), why: why.into() });
         }
-        let variable = |name: &str| std::env::var(name).ok();
-        let shard = self.shard.map_or_else(|| Shard::from_environment(variable), |shard| Ok(Some(shard)))?;
-        let part = shard.map_or(0..items.len(), |shard| shard.part(items.len()));
+        let part = self.shard()?.map_or(0..items.len(), |shard| shard.part(items.len()));
         let items = items[part].to_vec();
         dataset.check_files(&items)?;
         Ok(items)
+    }
+
+    /// This process's part, given or by a job array.
+    fn shard(&self) -> Result<Option<Shard>> {
+        let variable = |name: &str| std::env::var(name).ok();
+        self.shard.map_or_else(|| Shard::from_environment(variable), |shard| Ok(Some(shard)))
     }
 
     fn plan<B: DiffusionBackend>(&self, dataset: &Dataset, device: &B::Device) -> Result<Plan> {
@@ -210,9 +218,9 @@ impl Augment {
             size: self.size,
             prompt: self.prompt.clone().or(own).unwrap_or_default(),
             negative: self.negative.clone(),
-            model: model_name(&self.model),
+            model: String::new(),
             model_sha256: String::new(),
-            device: format!("{}, {}", B::name(device), self.precision),
+            device: format!("{}, {}", B::name(device), self.compute.precision),
         };
         plan.check()?;
         if self.batch == 0 {
@@ -222,12 +230,12 @@ impl Augment {
     }
 
     /// Where the contact sheet goes, if there is to be one.
-    fn sheet(&self, out: &Path) -> Option<PathBuf> {
-        let name = match self.shard {
+    fn sheet(&self, out: &Path) -> Result<Option<PathBuf>> {
+        let name = match self.shard()? {
             Some(shard) => format!("augment-{}.html", shard.to_string().replace('/', "-of-")),
             None => "augment.html".into(),
         };
-        self.review.as_ref().map(|file| file.clone().unwrap_or_else(|| out.join(name)))
+        Ok(self.review.as_ref().map(|file| file.clone().unwrap_or_else(|| out.join(name))))
     }
 }
 
@@ -256,9 +264,14 @@ impl Task for Augment {
         let claims = if self.dry_run { None } else { Some(Claims::open(&out)?) };
         let clip = self.filter.is_some() || self.review.is_some();
         let clip = if clip { Some(Clip::<B>::load(&self.clip, device, &dataset, &mut progress)?) } else { None };
-        let files = native::FolderFiles::open(&self.model)?;
-        let loading = Loading { precision: self.precision, variant: self.variant.clone() };
-        let mut pipeline = Pipeline::<B>::load(&files, &loading, device)?;
+        let folder = models::pipeline(&self.model)?;
+        let loading = Loading { precision: self.compute.precision, variant: self.variant.clone() };
+        let mut pipeline = Pipeline::<B>::load(&native::FolderFiles::open(&folder)?, &loading, device)?;
+        if let Some(tiny) = &self.tiny_autoencoder {
+            let files = native::FolderFiles::open(&models::pipeline(tiny)?)?;
+            pipeline = pipeline.with_tiny_autoencoder(&files)?;
+        }
+        plan.model = model_name(&folder);
         plan.model_sha256.clone_from(&pipeline.sha256);
 
         let (mut shelf, notes) = Shelf::open(&out)?;
@@ -321,7 +334,7 @@ impl Augment {
             outcome.dropped = similarity::drop_below(threshold, &mut judge, shelf, (plan, images), &made, progress)?;
             similarity::remove_dropped(shelf, plan, images)?;
         }
-        if let Some(path) = self.sheet(&shelf.folder) {
+        if let Some(path) = self.sheet(&shelf.folder)? {
             let chosen = review::choose(plan, images);
             let rows = review::rows(shelf, plan, &chosen, |place, pictures| {
                 let folder = if place == review::Place::Sources { &sources } else { &made };

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    device::{Device, Task},
+    device::{Compute, Task},
     progress::Progress,
     table,
 };
@@ -43,9 +43,8 @@ pub struct Classify {
     /// How many classes to show for each picture.
     #[arg(long, default_value_t = 5)]
     top: usize,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -67,8 +66,8 @@ pub struct ClassProbability {
 impl Classify {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let (json, device) = (self.json, self.device);
-        let answers = device.run(self)?;
+        let (json, compute) = (self.json, self.compute);
+        let answers = compute.run(self)?;
         if json {
             return table::json(&answers);
         }
@@ -101,7 +100,8 @@ impl Task for Classify {
         let file = self.adapter.as_deref().map(open_adapter).transpose()?;
         let known = file.as_ref().map(|file| file.info.backbone.clone());
         let model = self.model.or(known).unwrap_or_else(|| "demo".to_owned());
-        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        let mut backbone =
+            Backbone::<B>::load_in(self.compute.precision, &model, models::find(&model)?.as_ref(), device)?;
         let (adapter, classes): (Box<dyn Adapter<B>>, Vec<String>) = match (file, self.adapter) {
             (Some(file), Some(path)) => (backbone.adapt(&path.display().to_string(), &file)?.head, file.info.classes),
             _ => {

@@ -44,7 +44,7 @@ pub struct Demo {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
     device: Device,
     /// Print JSON.
     #[arg(long)]

@@ -1,10 +1,13 @@
-//! The device that a command computes on.
+//! The device that a command computes on, and the format of its numbers there.
 
-use std::fmt;
+use clap::{Args, ValueEnum};
 
-use clap::ValueEnum;
-
-use crate::{Result, diffusion::DiffusionBackend};
+use super::progress;
+#[cfg(feature = "cuda")]
+use crate::platform::cuda;
+#[cfg(feature = "wgpu")]
+use crate::platform::gpu;
+use crate::{Error, Result, clip::Precision, diffusion::DiffusionBackend};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -16,6 +19,21 @@ pub enum Device {
     Cpu,
     /// The processor, by candle (in builds with the feature `candle`).
     Candle,
+    /// An NVIDIA GPU (in builds with the feature `cuda`).
+    Cuda,
+    /// A GPU, by Vulkan, Metal or DirectX (in builds with the feature `wgpu`).
+    Wgpu,
+}
+
+/// The flags of a command whose towers may compute in half precision.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Compute {
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
+    pub device: Device,
+    /// What the towers compute in: f32, f16 or bf16. Half precision is for GPUs; whatever learns is in f32.
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
 }
 
 /// Work that is generic over the backend. A closure cannot be, so it is a type with one method.
@@ -26,26 +44,74 @@ pub trait Task {
     fn run<B: DiffusionBackend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
-impl Device {
-    /// Runs `task` on this device.
+/// A device that was found, and compared with the CPU.
+enum Started {
+    Cpu,
+    #[cfg(feature = "candle")]
+    Candle,
+    #[cfg(feature = "cuda")]
+    Cuda(burn_cuda::CudaDevice),
+    #[cfg(feature = "wgpu")]
+    Wgpu(burn_wgpu::WgpuDevice),
+}
+
+impl Compute {
+    /// Runs `task`, which loads its towers in this precision, on this device.
     pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
-        match self {
-            Self::Auto | Self::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
+        match self.start()? {
+            Started::Cpu => task.run::<burn_flex::Flex>(&Default::default()),
             #[cfg(feature = "candle")]
-            Self::Candle => task.run::<burn_candle::Candle>(&Default::default()),
-            #[cfg(not(feature = "candle"))]
-            Self::Candle => Err(crate::Error::Usage(
-                "this binary was built without candle; build it with '--features candle' or use --device cpu".into(),
-            )),
+            Started::Candle => task.run::<burn_candle::Candle>(&Default::default()),
+            #[cfg(feature = "cuda")]
+            Started::Cuda(device) => task.run::<burn_cuda::Cuda>(&device),
+            #[cfg(feature = "wgpu")]
+            Started::Wgpu(device) => task.run::<burn_wgpu::Wgpu>(&device),
         }
+    }
+
+    fn start(self) -> Result<Started> {
+        match self.device {
+            Device::Auto => Ok(self.fastest()),
+            Device::Cpu => Ok(Started::Cpu),
+            #[cfg(feature = "candle")]
+            Device::Candle => Ok(Started::Candle),
+            #[cfg(feature = "cuda")]
+            Device::Cuda => cuda::start(0, self.precision).map(Started::Cuda),
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => gpu::fastest(false)?.start(self.precision).map(Started::Wgpu),
+            #[allow(unreachable_patterns, reason = "in a build with everything")]
+            absent => {
+                let name = absent.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+                let advice = format!("build it with '--features {name}' or use --device cpu");
+                Err(Error::Usage(format!("this binary was built without {name}; {advice}")))
+            }
+        }
+    }
+
+    /// The first that works; why no GPU does, in a build that could use one, is a note.
+    fn fastest(self) -> Started {
+        #[allow(unused_mut, reason = "in a build without GPUs there is nothing to be tried")]
+        let mut reasons: Vec<String> = Vec::new();
+        #[cfg(feature = "cuda")]
+        match cuda::start(0, self.precision) {
+            Ok(device) => return Started::Cuda(device),
+            Err(why) => reasons.push(why.to_string()),
+        }
+        #[cfg(feature = "wgpu")]
+        match gpu::fastest(true).and_then(|adapter| adapter.start(self.precision)) {
+            Ok(device) => return Started::Wgpu(device),
+            Err(why) => reasons.push(why.to_string()),
+        }
+        if !reasons.is_empty() {
+            progress::note(&format!("{}: computing on the CPU", reasons.join("; ")));
+        }
+        Started::Cpu
     }
 }
 
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto | Self::Cpu => "cpu",
-            Self::Candle => "candle",
-        })
+impl Device {
+    /// Runs `task` on this device, in f32.
+    pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
+        Compute { device: self, precision: Precision::F32 }.run(task)
     }
 }

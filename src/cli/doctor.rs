@@ -10,6 +10,12 @@ use super::{
     device::{Device, Task},
     table,
 };
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use crate::clip::Precision;
+#[cfg(feature = "cuda")]
+use crate::platform::cuda;
+#[cfg(feature = "wgpu")]
+use crate::platform::gpu;
 use crate::{
     Error, Result,
     clip::{
@@ -42,8 +48,6 @@ impl Doctor {
                     Err("not compiled in (build with --features candle)")
                 },
             ),
-            ("cuda", Err("not in this version")),
-            ("wgpu", Err("not in this version")),
         ];
         let mut checks = Vec::new();
         let mut failed = false;
@@ -56,6 +60,10 @@ impl Doctor {
                 }
                 Err(reason) => checks.push((name, "absent", reason.to_owned())),
             }
+        }
+        for (what, state, detail) in [cuda(), gpus()].concat() {
+            failed |= state == "FAILS";
+            checks.push((what, state, detail));
         }
         let threads = rayon::current_num_threads();
         checks.push(("threads", "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
@@ -92,6 +100,57 @@ impl Doctor {
         if failed { Err(Error::Failed("a check failed; the lines above say which".into())) } else { Ok(()) }
     }
 }
+
+/// Each GPU that Vulkan, Metal or DirectX know of, compared with the CPU in each format that it has.
+#[cfg(feature = "wgpu")]
+fn gpus() -> Vec<Check> {
+    let adapters = gpu::adapters();
+    if adapters.is_empty() {
+        return vec![("wgpu", "absent", "no GPU was found (is its driver installed?)".to_owned())];
+    }
+    let check = |adapter: gpu::Adapter| {
+        let megabytes = adapter.largest_buffer >> 20;
+        let kind = if adapter.software { ", made of software: slower than cpu" } else { "" };
+        let precision = if adapter.f16 { Precision::F16 } else { Precision::F32 };
+        let what =
+            format!("{}{kind} ({}, {}), tensors to {megabytes} MiB", adapter.name, adapter.interface, adapter.driver);
+        match adapter.start(Precision::F32).and_then(|device| gpu::check(&device, precision)) {
+            Ok(()) if precision == Precision::F16 => ("wgpu", "works", format!("{what}, f32 and f16")),
+            Ok(()) => ("wgpu", "works", format!("{what}, f32 alone")),
+            Err(why) => ("wgpu", "FAILS", format!("{what}: {why}")),
+        }
+    };
+    adapters.into_iter().map(check).collect()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn gpus() -> Vec<Check> {
+    vec![("wgpu", "absent", "not compiled in (build with --features wgpu)".to_owned())]
+}
+
+/// The first NVIDIA GPU, compared with the CPU.
+#[cfg(feature = "cuda")]
+fn cuda() -> Vec<Check> {
+    let found = match cuda::look() {
+        Err(why) => ("cuda", "absent", why.to_string()),
+        Ok(cuda::Driver { devices, version: (major, minor) }) => {
+            let what = format!("{devices} GPU(s), driver for CUDA {major}.{minor}");
+            match cuda::start(0, Precision::F32).and_then(|device| cuda::check(&device, Precision::Bf16)) {
+                Ok(()) => ("cuda", "works", format!("{what}, f32 and bf16")),
+                Err(why) => ("cuda", "FAILS", format!("{what}: {why}")),
+            }
+        }
+    };
+    vec![found]
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Vec<Check> {
+    vec![("cuda", "absent", "not compiled in (build with --features cuda)".to_owned())]
+}
+
+/// What was checked, what came of it, and more about it.
+type Check = (&'static str, &'static str, String);
 
 /// The instruction sets that the kernels choose from.
 fn processor() -> Vec<&'static str> {

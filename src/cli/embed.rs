@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    device::{Device, Task},
+    device::{Compute, Task},
     progress::Progress,
     table,
 };
@@ -35,9 +35,8 @@ pub struct Embed {
     /// A model's name, folder or safetensors file.
     #[arg(long, alias = "backbone", default_value = "demo")]
     model: String,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -46,8 +45,8 @@ pub struct Embed {
 impl Embed {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let (json, device, out) = (self.json, self.device, self.out.clone());
-        let (images, texts, width) = device.run(self)?;
+        let (json, compute, out) = (self.json, self.compute, self.out.clone());
+        let (images, texts, width) = compute.run(self)?;
         if json {
             return table::json(&json!({"out": out, "images": images, "texts": texts, "width": width}));
         }
@@ -72,7 +71,8 @@ impl Task for Embed {
         if let Some(path) = images.iter().find(|path| !Path::new(path.as_str()).exists()) {
             return Err(Error::read(path, std::io::ErrorKind::NotFound.into()));
         }
-        let backbone = Backbone::<B>::load(&self.model, models::find(&self.model)?.as_ref(), device)?;
+        let backbone =
+            Backbone::<B>::load_in(self.compute.precision, &self.model, models::find(&self.model)?.as_ref(), device)?;
         let width = backbone.config.embedding;
         let mut image_values = Vec::new();
         if !images.is_empty() {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::open_adapter,
-    device::{Device, Task},
+    device::{Compute, Task},
     progress::Progress,
     table, train,
 };
@@ -46,9 +46,8 @@ pub struct Eval {
     /// Do not keep computed features.
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) device: Device,
+    #[command(flatten)]
+    pub(super) compute: Compute,
     /// Print the result as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -57,8 +56,8 @@ pub struct Eval {
 impl Eval {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let (json, device, out) = (self.json, self.device, self.out.clone());
-        let result = device.run(self)?;
+        let (json, compute, out) = (self.json, self.compute, self.out.clone());
+        let result = compute.run(self)?;
         if json {
             return table::json(&result);
         }
@@ -79,7 +78,8 @@ impl Task for Eval {
         let file = open_adapter(&self.adapter)?;
         // A damaged adapter is the better explanation where it does not fit the data either.
         let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
-        let mut backbone = Backbone::<B>::load(&model, models::find(&model)?.as_ref(), device)?;
+        let mut backbone =
+            Backbone::<B>::load_in(self.compute.precision, &model, models::find(&model)?.as_ref(), device)?;
         let learnt = backbone.adapt(&label, &file)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
         let mut progress = Progress::new();

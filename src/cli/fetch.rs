@@ -32,9 +32,11 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Fetch models and data sets.
 ///
 /// Models come from the Hugging Face hub, into the cache that its own tools use too; each file is checked by the hash that the hub
-/// publishes. A fetch that was stopped goes on where it was. HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE mean what
-/// they mean to those tools.
+/// publishes. A fetch that was stopped goes on where it was.
 #[derive(Args)]
+#[command(
+    after_help = "HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to Hugging Face's own tools."
+)]
 pub struct Fetch {
     /// Names of models, pipelines and data sets, or repositories of the hub as ORGANISATION/NAME. Without any, the names are listed.
     #[arg(value_name = "NAME")]

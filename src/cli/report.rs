@@ -45,7 +45,7 @@ pub struct Report {
     #[arg(long)]
     no_cache: bool,
     /// Where to compute attention and features.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
     device: Device,
     /// Print everything as JSON.
     #[arg(long)]

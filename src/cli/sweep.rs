@@ -53,7 +53,7 @@ pub struct Sweep {
     /// Run it as a job array: write its script into the sweep's folder, and submit it to Slurm (for Kubernetes: show how).
     #[arg(long, value_enum)]
     submit: Option<Scheduler>,
-    /// Where to compute; without it the plan's own 'device'.
+    /// Where to compute; without it the plan's own 'device', then what the variable `LOWSHOT_DEVICE` says.
     #[arg(long, value_enum)]
     device: Option<Device>,
     /// Print what became of the cells as JSON.
@@ -88,14 +88,16 @@ impl Sweep {
         if let Some(scheduler) = self.submit {
             return submit(scheduler, &plan, &text, &folder, cells.len());
         }
-        let named = |name: &String| {
-            Device::from_str(name, true).map_err(|_| Error::Usage(format!("{place}: there is no device '{name}'")))
+        let variable = |name: &str| std::env::var(name).ok();
+        let named = |(place, name): (&str, String)| {
+            Device::from_str(&name, true).map_err(|_| Error::Usage(format!("{place}: there is no device '{name}'")))
         };
+        let of_plan = plan.device.clone().map(|name| (place.as_str(), name));
+        let elsewhere = of_plan.or_else(|| Some(("LOWSHOT_DEVICE", variable("LOWSHOT_DEVICE")?)));
         let device = match self.device {
             Some(device) => device,
-            None => plan.device.as_ref().map(named).transpose()?.unwrap_or_default(),
+            None => elsewhere.map(named).transpose()?.unwrap_or_default(),
         };
-        let variable = |name: &str| std::env::var(name).ok();
         let shard = self.shard.map_or_else(|| Shard::from_environment(variable), |shard| Ok(Some(shard)))?;
         device.run(Work { cells, folder, shard, dry_run: self.dry_run, json: self.json })
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::adapter_file,
-    device::{Device, Task},
+    device::{Compute, Task},
     eval::Eval,
     progress::{self, Progress},
     table,
@@ -31,7 +31,7 @@ use crate::{
 ///
 /// With `--shots all` it is all of the training images. Training through the towers then passes over them 5 times (see --epochs
 /// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
-/// decode (as many as RAYON_NUM_THREADS says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
+/// decode (as many as `RAYON_NUM_THREADS` says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
 /// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
 /// where that is too much.
 ///
@@ -89,15 +89,17 @@ pub struct Train {
     /// Train on the first half of the classes, then apply unchanged to the other half.
     #[arg(long)]
     base_to_novel: bool,
+    /// Where generated images lie, with which the breaking loss and --preserving work [default: the data set's image folder].
+    #[arg(long)]
+    generated: Option<PathBuf>,
     /// Also write the losses and the results for TensorBoard into the run's folder.
     #[arg(long)]
     tensorboard: bool,
     /// Do not keep computed features.
     #[arg(long)]
     no_cache: bool,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -129,8 +131,8 @@ impl Train {
         if self.project.eval_only {
             return self.eval()?.run();
         }
-        let (json, device) = (self.json, self.device);
-        let (result, out) = device.run(self)?;
+        let (json, compute) = (self.json, self.compute);
+        let (result, out) = compute.run(self)?;
         if json {
             return table::json(&result);
         }
@@ -162,7 +164,7 @@ impl Train {
             model: None,
             out,
             no_cache: self.no_cache,
-            device: self.device,
+            compute: self.compute,
             json: self.json,
         })
     }
@@ -235,6 +237,7 @@ impl Train {
         } else {
             unused("--c", self.c.is_some())?;
         }
+        unused("--generated", self.generated.is_some())?;
         if method != Method::Meta {
             unused("--meta-dropout", self.meta_dropout.is_some())?;
         }
@@ -273,10 +276,11 @@ impl Task for Train {
             base_to_novel: self.base_to_novel,
             start: self.project.load_ckpt.map(|path| adapter_file(&path)),
             epochs,
+            generated: self.generated,
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let mut executor = Executor::<B>::new(device, cache);
+        let mut executor = Executor::<B>::new(device, cache).in_precision(self.compute.precision);
         if !self.tensorboard {
             return Ok((executor.execute(plan, &out, &mut progress)?, out));
         }

@@ -1,15 +1,13 @@
 //! Multi-head attention as in CLIP's blocks: queries, keys and values from one matrix, heads side by side.
 
-use burn::{
-    backend::Autodiff,
-    tensor::{Tensor, activation::softmax},
-};
+use burn::tensor::Tensor;
 
 use super::{
     ClipBackend, Parameters,
-    kernels::Activation,
+    kernels::{Activation, portable::softmax},
     layers::Linear,
     low_rank::LowRank,
+    precision::Conversion,
     walk::{Place, Visitor},
 };
 
@@ -65,7 +63,7 @@ impl<B: ClipBackend> Attention<B> {
     fn first_probabilities(&self, qkv: &Tensor<B, 3>) -> Tensor<B, 4> {
         let head = qkv.dims()[2] / 3 / self.heads;
         let query = self.heads_of(&qkv.clone().narrow(1, 0, 1), 0).mul_scalar((head as f64).powf(-0.5));
-        softmax(query.matmul(self.heads_of(qkv, 1).transpose()), 3)
+        softmax(query.matmul(self.heads_of(qkv, 1).transpose()))
     }
 
     /// Queries (0), keys (1) or values (2) of `qkv` `[batch, tokens, 3 · width]`, `[batch, heads, tokens, head]`.
@@ -105,10 +103,11 @@ impl<B: ClipBackend> Attention<B> {
         }
     }
 
-    pub(super) fn tracked(&self) -> Attention<Autodiff<B>> {
+    /// Without its branches, which are put beside whatever it becomes.
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Attention<C> {
         Attention {
-            input: self.input.tracked(),
-            output: self.output.tracked(),
+            input: self.input.convert(to),
+            output: self.output.convert(to),
             input_branch: None,
             output_branch: None,
             heads: self.heads,

@@ -1,12 +1,13 @@
 //! The parts that both towers are made of: linear layer, layer norm, pre-norm transformer block.
 
-use burn::{backend::Autodiff, tensor::Tensor};
+use burn::tensor::Tensor;
 
 use super::{
     ClipBackend, Parameters,
     attention::Attention,
     config::TransformerConfig,
     kernels::Activation,
+    precision::Conversion,
     walk::{Place, Tower, Visitor},
 };
 
@@ -39,9 +40,8 @@ impl<B: ClipBackend> Linear<B> {
         self.matrix = B::matrix(B::weight(&self.matrix) + difference);
     }
 
-    /// The same layer where gradients can be recorded; the matrix is shared.
-    pub(super) fn tracked(&self) -> Linear<Autodiff<B>> {
-        Linear { matrix: self.matrix.clone(), bias: self.bias.clone().map(Tensor::from_inner) }
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Linear<C> {
+        Linear { matrix: to.matrix(&self.matrix), bias: self.bias.as_ref().map(|bias| to.tensor(bias)) }
     }
 
     pub(super) fn walk(&mut self, name: &str, visitor: &mut impl Visitor<B>) {
@@ -51,7 +51,7 @@ impl<B: ClipBackend> Linear<B> {
     }
 }
 
-/// Layer normalisation over the width.
+/// Layer normalisation over the width; its vectors are f32 in every tower.
 #[derive(Clone, Debug)]
 pub struct LayerNorm<B: ClipBackend> {
     gamma: Tensor<B, 1>,
@@ -74,10 +74,8 @@ impl<B: ClipBackend> LayerNorm<B> {
         <B as ClipBackend>::layer_norm(x, &self.gamma, &self.beta, self.epsilon)
     }
 
-    /// The same layer where gradients can be recorded.
-    pub(super) fn tracked(&self) -> LayerNorm<Autodiff<B>> {
-        let [gamma, beta] = [&self.gamma, &self.beta].map(|vector| Tensor::from_inner(vector.clone()));
-        LayerNorm { gamma, beta, epsilon: self.epsilon }
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> LayerNorm<C> {
+        LayerNorm { gamma: to.vector(&self.gamma), beta: to.vector(&self.beta), epsilon: self.epsilon }
     }
 
     pub(super) fn walk(&mut self, name: &str, visitor: &mut impl Visitor<B>) {
@@ -126,13 +124,13 @@ impl<B: ClipBackend> Block<B> {
         self.mlp_out.forward(hidden, Activation::Identity, Some(x))
     }
 
-    fn tracked(&self) -> Block<Autodiff<B>> {
+    fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Block<C> {
         Block {
-            ln_1: self.ln_1.tracked(),
-            attention: self.attention.tracked(),
-            ln_2: self.ln_2.tracked(),
-            mlp_in: self.mlp_in.tracked(),
-            mlp_out: self.mlp_out.tracked(),
+            ln_1: self.ln_1.convert(to),
+            attention: self.attention.convert(to),
+            ln_2: self.ln_2.convert(to),
+            mlp_in: self.mlp_in.convert(to),
+            mlp_out: self.mlp_out.convert(to),
             activation: self.activation,
         }
     }
@@ -181,8 +179,8 @@ impl<B: ClipBackend> Transformer<B> {
         block.attention.first_attention(block.ln_1.forward(x))
     }
 
-    pub(super) fn tracked(&self) -> Transformer<Autodiff<B>> {
-        Transformer { blocks: self.blocks.iter().map(Block::tracked).collect() }
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Transformer<C> {
+        Transformer { blocks: self.blocks.iter().map(|block| block.convert(to)).collect() }
     }
 
     pub(super) fn walk(&mut self, name: &str, tower: Tower, visitor: &mut impl Visitor<B>) {

@@ -2,7 +2,13 @@
 
 use burn::{backend::Autodiff, tensor::Tensor};
 
-use super::{ClipBackend, ClipConfig, Parameters, text::Text, vision::Vision, walk::Visitor};
+use super::{
+    ClipBackend, ClipConfig, Parameters, Precision,
+    precision::{Conversion, Tracked},
+    text::Text,
+    vision::Vision,
+    walk::Visitor,
+};
 
 /// A CLIP.
 #[derive(Clone, Debug)]
@@ -13,17 +19,40 @@ pub struct Clip<B: ClipBackend> {
     pub text: Text<B>,
     /// The trained temperature, already exponentiated (100 for OpenAI's models).
     pub logit_scale: f32,
+    precision: Precision,
     device: B::Device,
 }
 
 impl<B: ClipBackend> Clip<B> {
-    /// Reads every tensor that `config` describes.
+    /// Reads every tensor that `config` describes, in f32.
     pub fn load(parameters: &mut impl Parameters<B>, config: &ClipConfig, device: &B::Device) -> Self {
         Self {
             vision: Vision::load(parameters, &config.vision, config.embedding),
             text: Text::load(parameters, &config.text, config.embedding),
             logit_scale: parameters.scalar("logit_scale").exp(),
+            precision: Precision::F32,
             device: device.clone(),
+        }
+    }
+
+    /// The format that the towers compute in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The same model computing in another format, which [`ClipBackend::computes_in`] must have confirmed.
+    #[must_use]
+    pub fn in_precision(&self, precision: Precision) -> Self {
+        if precision == self.precision { self.clone() } else { Self { precision, ..self.convert(&precision) } }
+    }
+
+    fn convert<C: ClipBackend<Device = B::Device>>(&self, to: &impl Conversion<B, C>) -> Clip<C> {
+        Clip {
+            vision: self.vision.convert(to),
+            text: self.text.convert(to),
+            logit_scale: self.logit_scale,
+            precision: self.precision,
+            device: self.device.clone(),
         }
     }
 
@@ -39,12 +68,7 @@ impl<B: ClipBackend> Clip<B> {
 
     /// The same model where gradients can be recorded; its matrices are shared.
     pub fn tracked(&self) -> Clip<Autodiff<B>> {
-        Clip {
-            vision: self.vision.tracked(),
-            text: self.text.tracked(),
-            logit_scale: self.logit_scale,
-            device: self.device.clone(),
-        }
+        self.convert(&Tracked)
     }
 
     /// Shows a visitor what can be changed, first in the image tower, then in the text tower.

@@ -1,16 +1,20 @@
 //! OpenAI's ModifiedResNet: a three-convolution stem, blur-free average pooling where others stride, attention pooling.
 
-use burn::{
-    backend::Autodiff,
-    tensor::{
-        Tensor,
-        activation::{relu, softmax},
-        module::{avg_pool2d, conv2d},
-        ops::ConvOptions,
-    },
+use burn::tensor::{
+    FloatDType, Tensor,
+    activation::relu,
+    module::{avg_pool2d, conv2d},
+    ops::ConvOptions,
 };
 
-use super::{ClipBackend, Parameters, config::ResNetConfig, kernels::Activation, layers::Linear, walk::Visitor};
+use super::{
+    ClipBackend, Parameters,
+    config::ResNetConfig,
+    kernels::{Activation, portable::softmax},
+    layers::Linear,
+    precision::Conversion,
+    walk::Visitor,
+};
 
 /// A convolution with its batch norm folded in: `γ/√(σ² + ε)` scales the kernel, `β` and the rest are a bias.
 #[derive(Clone, Debug)]
@@ -47,11 +51,11 @@ impl<B: ClipBackend> Convolution<B> {
         conv2d(x, self.weight.clone(), Some(self.beta.clone() + self.offset.clone()), options)
     }
 
-    fn tracked(&self) -> Convolution<Autodiff<B>> {
+    fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Convolution<C> {
         Convolution {
-            weight: Tensor::from_inner(self.weight.clone()),
-            beta: Tensor::from_inner(self.beta.clone()),
-            offset: Tensor::from_inner(self.offset.clone()),
+            weight: to.tensor(&self.weight),
+            beta: to.tensor(&self.beta),
+            offset: to.tensor(&self.offset),
             stride: self.stride,
         }
     }
@@ -98,10 +102,10 @@ impl<B: ClipBackend> Bottleneck<B> {
         relu(y + shortcut)
     }
 
-    fn tracked(&self) -> Bottleneck<Autodiff<B>> {
+    fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Bottleneck<C> {
         Bottleneck {
-            convolutions: self.convolutions.each_ref().map(Convolution::tracked),
-            shortcut: self.shortcut.as_ref().map(Convolution::tracked),
+            convolutions: self.convolutions.each_ref().map(|convolution| convolution.convert(to)),
+            shortcut: self.shortcut.as_ref().map(|convolution| convolution.convert(to)),
             stride: self.stride,
         }
     }
@@ -159,6 +163,7 @@ impl<B: ClipBackend> ModifiedResNet<B> {
 
     /// Pixels → the last stage's output `[batch, channels, size / 32, size / 32]`.
     fn features(&self, pixels: Tensor<B, 4>) -> Tensor<B, 4> {
+        let pixels = pixels.cast(self.pool.positions.dtype());
         let x = self.stem.iter().fold(pixels, |x, convolution| relu(convolution.forward(x)));
         self.blocks.iter().fold(pool(x, 2), |x, (_, block)| block.forward(x))
     }
@@ -166,16 +171,16 @@ impl<B: ClipBackend> ModifiedResNet<B> {
     /// How much the pooling attends to each position, the mean of all heads: `[batch, positions]`.
     pub fn pool_attention(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
         let x = self.pool.tokens(self.features(pixels));
-        let probabilities = self.pool.probabilities(&x);
+        let probabilities = self.pool.probabilities(&x).cast(FloatDType::F32);
         let [batch, _, _, tokens] = probabilities.dims();
         probabilities.mean_dim(1).reshape([batch, tokens]).narrow(1, 1, tokens - 1)
     }
 
-    pub(super) fn tracked(&self) -> ModifiedResNet<Autodiff<B>> {
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> ModifiedResNet<C> {
         ModifiedResNet {
-            stem: self.stem.each_ref().map(Convolution::tracked),
-            blocks: self.blocks.iter().map(|(name, block)| (name.clone(), block.tracked())).collect(),
-            pool: self.pool.tracked(),
+            stem: self.stem.each_ref().map(|convolution| convolution.convert(to)),
+            blocks: self.blocks.iter().map(|(name, block)| (name.clone(), block.convert(to))).collect(),
+            pool: self.pool.convert(to),
         }
     }
 
@@ -225,14 +230,15 @@ impl<B: ClipBackend> AttentionPool<B> {
         let [batch, _, channels] = x.dims();
         let value = self.split(self.value.forward(x.clone(), Activation::Identity, None));
         let attended = self.probabilities(&x).matmul(value).swap_dims(1, 2).reshape([batch, 1, channels]);
-        self.output.forward(attended, Activation::Identity, None).squeeze_dim(1)
+        self.output.forward(attended, Activation::Identity, None).squeeze_dim::<2>(1).cast(FloatDType::F32)
     }
 
     /// `[batch, channels, height, width]` → the mean of all positions, then the positions: `[batch, tokens, channels]`.
     fn tokens(&self, x: Tensor<B, 4>) -> Tensor<B, 3> {
         let [batch, channels, height, width] = x.dims();
         let x = x.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        Tensor::cat(vec![x.clone().mean_dim(1), x], 1) + self.positions.clone().unsqueeze::<3>()
+        let mean = x.clone().cast(FloatDType::F32).mean_dim(1).cast(x.dtype());
+        Tensor::cat(vec![mean, x], 1) + self.positions.clone().unsqueeze::<3>()
     }
 
     /// How much the mean attends to each token, `[batch, heads, 1, tokens]`.
@@ -241,7 +247,7 @@ impl<B: ClipBackend> AttentionPool<B> {
         let query = self.query.forward(x.clone().narrow(1, 0, 1), Activation::Identity, None);
         let key = self.key.forward(x.clone(), Activation::Identity, None);
         let scores = self.split(query).mul_scalar((head as f64).powf(-0.5)).matmul(self.split(key).transpose());
-        softmax(scores, 3)
+        softmax(scores)
     }
 
     /// `[batch, tokens, channels]` → `[batch, heads, tokens, head]`.
@@ -250,13 +256,13 @@ impl<B: ClipBackend> AttentionPool<B> {
         x.reshape([batch, tokens, self.heads, channels / self.heads]).swap_dims(1, 2)
     }
 
-    fn tracked(&self) -> AttentionPool<Autodiff<B>> {
+    fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> AttentionPool<C> {
         AttentionPool {
-            positions: Tensor::from_inner(self.positions.clone()),
-            query: self.query.tracked(),
-            key: self.key.tracked(),
-            value: self.value.tracked(),
-            output: self.output.tracked(),
+            positions: to.tensor(&self.positions),
+            query: self.query.convert(to),
+            key: self.key.convert(to),
+            value: self.value.convert(to),
+            output: self.output.convert(to),
             heads: self.heads,
         }
     }

@@ -1,15 +1,13 @@
 //! The text tower: a causal transformer whose feature is the end-of-text token.
 
-use burn::{
-    backend::Autodiff,
-    tensor::{Int, Tensor, TensorData},
-};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
 use super::{
     ClipBackend, Parameters,
     config::TextConfig,
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
+    precision::Conversion,
     walk::{Tower, Visitor},
 };
 
@@ -77,7 +75,7 @@ impl<B: ClipBackend> Text<B> {
         let rows = Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [texts.len()]), &x.device());
         let pooled = x.reshape([texts.len() * tokens, width]).select(0, rows);
         let pooled = self.ln_final.forward(pooled.unsqueeze_dim(1));
-        self.projection.forward(pooled, Activation::Identity, None).squeeze_dim(1)
+        self.projection.forward(pooled, Activation::Identity, None).squeeze_dim::<2>(1).cast(FloatDType::F32)
     }
 
     /// Where each text ends.
@@ -85,14 +83,13 @@ impl<B: ClipBackend> Text<B> {
         texts.iter().map(|ids| self.config.end_of_text.position(ids))
     }
 
-    /// The same tower where gradients can be recorded; its matrices are shared.
-    pub fn tracked(&self) -> Text<Autodiff<B>> {
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Text<C> {
         Text {
-            token_embedding: Tensor::from_inner(self.token_embedding.clone()),
-            positions: Tensor::from_inner(self.positions.clone()),
-            transformer: self.transformer.tracked(),
-            ln_final: self.ln_final.tracked(),
-            projection: self.projection.tracked(),
+            token_embedding: to.tensor(&self.token_embedding),
+            positions: to.tensor(&self.positions),
+            transformer: self.transformer.convert(to),
+            ln_final: self.ln_final.convert(to),
+            projection: self.projection.convert(to),
             config: self.config.clone(),
         }
     }

@@ -1,12 +1,13 @@
 //! The image tower: a vision transformer, or OpenAI's ModifiedResNet.
 
-use burn::{backend::Autodiff, tensor::Tensor};
+use burn::tensor::{FloatDType, Tensor};
 
 use super::{
     ClipBackend, Parameters,
     config::{VisionConfig, VitConfig},
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
+    precision::Conversion,
     resnet::ModifiedResNet,
     walk::{Tower, Visitor},
 };
@@ -37,11 +38,10 @@ impl<B: ClipBackend> Vision<B> {
         }
     }
 
-    /// The same tower where gradients can be recorded; its matrices are shared.
-    pub fn tracked(&self) -> Vision<Autodiff<B>> {
+    pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Vision<C> {
         match self {
-            Self::Vit(vit) => Vision::Vit(vit.tracked()),
-            Self::ResNet(resnet) => Vision::ResNet(resnet.tracked()),
+            Self::Vit(vit) => Vision::Vit(vit.convert(to)),
+            Self::ResNet(resnet) => Vision::ResNet(resnet.convert(to)),
         }
     }
 
@@ -104,28 +104,29 @@ impl<B: ClipBackend> Vit<B> {
 
     /// The class token after the last block `[batch, 1, width]` → embeddings `[batch, embedding]`.
     pub fn project(&self, pooled: Tensor<B, 3>) -> Tensor<B, 2> {
-        self.projection.forward(self.ln_post.forward(pooled), Activation::Identity, None).squeeze_dim(1)
+        let embedding = self.projection.forward(self.ln_post.forward(pooled), Activation::Identity, None);
+        embedding.squeeze_dim::<2>(1).cast(FloatDType::F32)
     }
 
     /// How much the class token attends to each patch in the last block, the mean of all heads: `[batch, patches]`.
     pub fn class_attention(&self, pixels: Tensor<B, 4>) -> Tensor<B, 2> {
         let last = self.layers() - 1;
         let x = (0..last).fold(self.embed(pixels), |x, block| self.block(block, x));
-        let attention = self.transformer.first_attention(last, x);
+        let attention = self.transformer.first_attention(last, x).cast(FloatDType::F32);
         let [batch, _, _, tokens] = attention.dims();
         attention.mean_dim(1).reshape([batch, tokens]).narrow(1, 1, tokens - 1)
     }
 
-    fn tracked(&self) -> Vit<Autodiff<B>> {
+    fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Vit<C> {
         Vit {
             patch: self.patch,
-            patch_embedding: self.patch_embedding.tracked(),
-            class_embedding: Tensor::from_inner(self.class_embedding.clone()),
-            positions: Tensor::from_inner(self.positions.clone()),
-            ln_pre: self.ln_pre.tracked(),
-            transformer: self.transformer.tracked(),
-            ln_post: self.ln_post.tracked(),
-            projection: self.projection.tracked(),
+            patch_embedding: self.patch_embedding.convert(to),
+            class_embedding: to.tensor(&self.class_embedding),
+            positions: to.tensor(&self.positions),
+            ln_pre: self.ln_pre.convert(to),
+            transformer: self.transformer.convert(to),
+            ln_post: self.ln_post.convert(to),
+            projection: self.projection.convert(to),
         }
     }
 
@@ -139,6 +140,7 @@ impl<B: ClipBackend> Vit<B> {
     pub fn embed(&self, pixels: Tensor<B, 4>) -> Tensor<B, 3> {
         let [batch, channels, height, width] = pixels.dims();
         let (rows, columns, side) = (height / self.patch, width / self.patch, self.patch);
+        let pixels = pixels.cast(self.positions.dtype());
         // A convolution whose stride is its kernel is a linear layer over each patch.
         let patches = pixels
             .reshape([batch, channels, rows, side, columns, side])

@@ -65,7 +65,9 @@ impl<'a> Folder<'a> {
             };
             if component == "scheduler" && SchedulerKind::from_class(class).is_none() {
                 let known = SchedulerKind::ALL.map(SchedulerKind::class).join(", ");
-                return Err(wrong(format!("the scheduler {class} is not known; known are {known}")));
+                return Err(wrong(format!(
+                    "the scheduler {class} is not known; write one of {known} here and into scheduler/scheduler_config.json"
+                )));
             }
             if component != "scheduler" && !classes.contains(&class) {
                 let known = classes.join(" and ");

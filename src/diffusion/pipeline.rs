@@ -13,14 +13,14 @@ use super::{
     },
     folder::{Folder, combined, sha256},
     kernels::DiffusionBackend,
-    precision::{InPrecision, Precision},
+    precision::InPrecision,
     schedule::SchedulerConfig,
     text::TextEncoder,
     unet::{Unet, UnetConfig},
 };
 use crate::{
     Error, Result,
-    clip::Tokenizer,
+    clip::{Precision, Tokenizer},
     weights::{Checkpoint, ModelFiles, TensorFile, config, tokenizer},
 };
 
@@ -63,7 +63,7 @@ impl<B: DiffusionBackend> Pipeline<B> {
     pub fn load(files: &dyn ModelFiles, loading: &Loading, device: &B::Device) -> Result<Self> {
         let folder = Folder::open(files)?;
         let variant = loading.variant.as_deref();
-        let dtype = loading.precision.dtype();
+        let dtype = loading.precision.dtype().into();
 
         // What is small first, so that what is wrong with it is said at once.
         let (label, scheduler_bytes) = folder.component("scheduler").file("scheduler_config.json")?;
@@ -94,6 +94,7 @@ impl<B: DiffusionBackend> Pipeline<B> {
             "AutoencoderTiny" => tiny_autoencoder(&vae, variant, loading.precision, device)?,
             _ => {
                 let config = AutoencoderConfig::parse(&label, vae_bytes.bytes())?;
+                check_channels(&unet_label, &unet_config, config.latent)?;
                 let (checkpoint, sha256) = vae.weights(WEIGHTS, variant, vae_bytes.bytes())?;
                 let autoencoder = checkpoint.load(device, |parameters| {
                     VariationalAutoencoder::load(&mut InPrecision(parameters, dtype), &config, dtype)
@@ -201,7 +202,7 @@ pub fn tiny_autoencoder<B: DiffusionBackend>(
     precision: Precision,
     device: &B::Device,
 ) -> Result<(Autoencoder<B>, String)> {
-    let dtype = precision.dtype();
+    let dtype = precision.dtype().into();
     if let Some(bytes) = files.open("config.json")? {
         let config = TinyConfig::parse(&files.place("config.json"), bytes.bytes())?;
         let checkpoint = Checkpoint::from_component(files, WEIGHTS, variant)?;

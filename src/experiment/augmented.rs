@@ -44,8 +44,13 @@ fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
+/// Where an image of `root` lies, for a reader of pictures that may begin at another folder.
+fn place(root: &Path, path: &str) -> String {
+    root.join(path).to_string_lossy().into_owned()
+}
+
 /// Up to `most` label-preserving images of each training image that are not among the `dropped`, with its label. An image that was
-/// drawn several times has them once.
+/// drawn several times has them once. Their paths begin with `root`, which is best an absolute one.
 ///
 /// # Errors
 /// [`Error::Data`] where there is none at all.
@@ -54,7 +59,7 @@ pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &HashSet<St
         .flat_map(|item| {
             let all = images(root, "label_preserving", item).into_iter();
             let paths = all.filter(|path| !dropped.contains(path)).take(most);
-            paths.map(|path| Item { path, ..item.clone() }).collect::<Vec<_>>()
+            paths.map(|path| Item { path: place(root, &path), ..item.clone() }).collect::<Vec<_>>()
         })
         .collect();
     if items.is_empty() {
@@ -68,12 +73,12 @@ pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &HashSet<St
     Ok(items)
 }
 
-/// Two views of each label-breaking image of the training images, by their paths. They carry no label.
+/// Two views of each label-breaking image of the training images, by their paths as above. They carry no label.
 ///
 /// # Errors
 /// [`Error::Data`] where there is no image at all, or no second view.
 pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[String; 2]>> {
-    let mut pairs = Vec::new();
+    let mut pairs: Vec<[String; 2]> = Vec::new();
     let mut any = false;
     for item in distinct(train) {
         let first = images(root, "label_breaking", item);
@@ -108,7 +113,7 @@ pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[
         };
         return Err(none(root, kind, train, advice));
     }
-    Ok(pairs)
+    Ok(pairs.into_iter().map(|pair| pair.map(|path| place(root, &path))).collect())
 }
 
 /// Each image once, in the order of the list.

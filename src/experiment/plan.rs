@@ -41,6 +41,9 @@ pub struct Plan {
     /// shows when the data set is open ([`super::execute::Executor::resolve`]), and is what stands in a run's folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
+    /// Where generated images lie, if not in the data set's image folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub generated: Option<PathBuf>,
     /// The method with its hyper-parameters.
     pub recipe: Recipe,
 }

@@ -103,10 +103,12 @@ pub fn run<'a, B: ClipBackend>(
     let start = Instant::now();
     let learnt = match &plan.recipe {
         Recipe::Tuning(config) => {
+            let generated = plan.generated.as_deref().unwrap_or(&dataset.root);
+            let generated = std::path::absolute(generated).map_err(|source| Error::read(generated, source))?;
             let material = towers::Material {
                 backbone,
                 images: &images,
-                root: &dataset.root,
+                generated: &generated,
                 train: &shots.train,
                 few_shot: &few_shot,
                 classes: &split.classes,

@@ -44,7 +44,7 @@ pub struct Material<'a, B: ClipBackend> {
     /// Where pictures are read from.
     pub images: &'a dyn ImageSource,
     /// The folder that generated images lie in.
-    pub root: &'a Path,
+    pub generated: &'a Path,
     /// The images to learn from.
     pub train: &'a [Item],
     /// Their features and the classes' texts, by the towers as they are before.
@@ -83,7 +83,7 @@ pub fn train<B: ClipBackend>(
     mut keep: Option<Keep<'_>>,
     observer: &mut dyn Observer,
 ) -> Result<(Duration, Learnt<B>)> {
-    let Material { backbone, images, few_shot, .. } = *material;
+    let Material { backbone, images, few_shot, generated, .. } = *material;
     let prompts = templates::prompts(material.templates, material.classes).concat();
     let learning = Learning {
         clip: &backbone.clip,
@@ -100,13 +100,13 @@ pub fn train<B: ClipBackend>(
     let preserving = match config.preserving {
         0 => Vec::new(),
         most => {
-            let dropped = augmented::dropped(material.root)?;
+            let dropped = augmented::dropped(generated)?;
             if !dropped.is_empty() {
                 let count = dropped.len();
                 observer
                     .observe(&Event::note(format!("{count} label-preserving images that were dropped are not used")));
             }
-            augmented::preserving(material.root, material.train, most, &dropped)?
+            augmented::preserving(generated, material.train, most, &dropped)?
         }
     };
     let items: Vec<&Item> = material.train.iter().chain(&preserving).collect();
@@ -115,7 +115,7 @@ pub fn train<B: ClipBackend>(
         return Err(Error::Data { place: "shots".into(), why });
     }
     let breaking = match config.breaking {
-        Some(breaking) => augmented::breaking(material.root, material.train, breaking.pair)?,
+        Some(breaking) => augmented::breaking(generated, material.train, breaking.pair)?,
         None => Vec::new(),
     };
     if let Some(keep) = &mut keep {

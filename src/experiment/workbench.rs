@@ -142,7 +142,7 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
         };
         let source = self.cache.each(self.backbone, self.images, &names, observer, &mut classify)?;
         observer.observe(&Event::Features { what, source });
-        let features = (start.elapsed() - test).as_secs_f64();
+        let features = start.elapsed().saturating_sub(test).as_secs_f64();
         let seconds = Seconds { features, test: test.as_secs_f64(), ..Seconds::default() };
         Ok(Measured { predictions, metrics: tally.metrics()?, seconds })
     }

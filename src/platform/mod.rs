@@ -1,5 +1,9 @@
 //! What differs between a machine and a browser: files, and how many things happen at once.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(feature = "wgpu")]
+pub mod gpu;
 #[cfg(feature = "native")]
 pub mod homes;
 #[cfg(feature = "native")]

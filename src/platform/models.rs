@@ -87,9 +87,10 @@ pub fn pipeline(model: &str) -> Result<PathBuf> {
 
 /// What to add to a message where the name could be one of a repository.
 fn fetch_advice(model: &str) -> String {
-    match model.contains('/') && is_repository(model) {
-        true => format!("; where it is a repository on the Hugging Face hub, get it with 'lowshot fetch {model}'"),
-        false => String::new(),
+    if model.contains('/') && is_repository(model) {
+        format!("; where it is a repository on the Hugging Face hub, get it with 'lowshot fetch {model}'")
+    } else {
+        String::new()
     }
 }
 

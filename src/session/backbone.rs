@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     Error, Result,
     adapter::{Learnt, Tuning},
-    clip::{Clip, ClipBackend, ClipConfig, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
+    clip::{Clip, ClipBackend, ClipConfig, Precision, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
     weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout, tokenizer},
 };
 
@@ -37,11 +37,24 @@ impl<B: ClipBackend> Backbone<B> {
     /// # Errors
     /// Whatever is wrong with any of the files, with its name and what to do.
     pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        Self::load_in(Precision::F32, name, files, device)
+    }
+
+    /// The same with towers that compute in `precision`.
+    ///
+    /// # Errors
+    /// As [`Backbone::load`], and [`Error::Usage`] where the device does not compute in that format.
+    pub fn load_in(precision: Precision, name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        if !B::computes_in(precision, device) {
+            let why = format!("{} does not compute in {precision} here; use f32", B::name(device));
+            return Err(Error::Usage(why));
+        }
         let checkpoint = Checkpoint::from_files(files)?;
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
         let tokenizer = tokenizer::find(files)?;
         let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
+        let clip = clip.in_precision(precision);
         // Last, because damaged weights are the better explanation where there are both.
         if tokenizer.vocabulary_size() > config.text.vocabulary {
             return Err(Error::Config {

@@ -6,11 +6,13 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::{
     error::{Result, to_js},
-    gpu::start,
+    gpu::{check, start},
 };
+use crate::clip::Precision;
 
 /// What was found.
 #[derive(Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 struct GpuReport {
     usable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,8 +20,11 @@ struct GpuReport {
     name: String,
     /// It is the processor in a GPU's clothes.
     software: bool,
-    /// It computes in half precision.
+    /// It computes in half precision, and rightly.
     f16: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    f16_problem: Option<String>,
 }
 
 /// Asks the browser for a GPU, starts it, and compares what it computes with the CPU. To be called once, before a session is
@@ -52,9 +57,14 @@ async fn look(report: &mut GpuReport) -> std::result::Result<(), String> {
     report.software = flagged(&info) || flagged(&adapter) || report.name.to_lowercase().contains("swiftshader");
     let features = get(&adapter, "features");
     let has = get(&features, "has").dyn_into::<Function>();
-    report.f16 = has.and_then(|has| has.call1(&features, &"shader-f16".into())).is_ok_and(|found| found.is_truthy());
+    let f16 = has.and_then(|has| has.call1(&features, &"shader-f16".into())).is_ok_and(|found| found.is_truthy());
 
-    start(&report.name).await
+    start().await?;
+    check(Precision::F32).await.map_err(|why| format!("{} is not used: {why}", report.name))?;
+    let checked = if f16 { check(Precision::F16).await } else { Err("it has no shader-f16".into()) };
+    report.f16 = checked.is_ok();
+    report.f16_problem = checked.err();
+    Ok(())
 }
 
 /// The browser's adapter, or why there is none. That the interface is there says nothing: the adapter may be missing.

@@ -2,6 +2,8 @@
 
 use burn_flex::{Flex, FlexDevice};
 
+use crate::clip::Precision;
+
 /// What towers would run on; as it is what they run on anyway, nothing is compiled twice for it.
 pub type Gpu = Flex;
 
@@ -13,6 +15,15 @@ pub const DEVICE: Option<FlexDevice> = None;
 /// # Errors
 /// Always.
 #[allow(clippy::unused_async, reason = "the module for GPUs has the same signature")]
-pub async fn start(_name: &str) -> Result<(), String> {
+pub async fn start() -> Result<(), String> {
+    Err("this module is for the CPU: load the one for GPUs".into())
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always.
+#[allow(clippy::unused_async, reason = "the module for GPUs has the same signature")]
+pub async fn check(_precision: Precision) -> Result<(), String> {
     Err("this module is for the CPU: load the one for GPUs".into())
 }

@@ -6,6 +6,7 @@
 //! | [`device`] | asking for a GPU, and not believing it before it has computed something known |
 //! | [`gpu`] | the device itself, where this module was built for one |
 //! | [`session`] | [`crate::session::Session`] on whichever device was chosen |
+//! | `values` | what that is given and gives, as JavaScript's values |
 //! | [`rung`] | a method judged and learnt, a slice of time a call |
 //! | [`hash`] | SHA-256 in pieces |
 //! | [`error`] | one line and its kind |
@@ -25,6 +26,7 @@ pub mod hash;
 pub mod picture;
 pub mod rung;
 pub mod session;
+mod values;
 
 use wasm_bindgen::prelude::*;
 

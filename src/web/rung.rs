@@ -10,7 +10,8 @@ use wasm_bindgen::prelude::*;
 use super::{
     error::{Result, to_js},
     gpu::Gpu,
-    session::{now, on_either, pictures},
+    session::on_either,
+    values::{now, pictures},
 };
 use crate::{
     Error,

@@ -2,18 +2,19 @@
 
 use burn_flex::Flex;
 use js_sys::{Array, Float32Array, Map, Object, Reflect, Uint8Array};
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, prelude::*};
 
 use super::{
     error::{Result, from_js, to_js},
     gpu::{DEVICE, Gpu},
     rung::{AnyAnswering, AnyRung, Rung, Shelf},
+    values::{Imported, Info, NamedClass, now, pictures, predictions},
 };
 use crate::{
     Error,
     adapter::Method,
-    session::{Answer, Backbone, Calibration, Class, Kept, RungOptions, Session as Core, Unsure},
+    clip::Precision,
+    session::{Backbone, Calibration, Class, Kept, RungOptions, Session as Core},
     weights::{AdapterFile, files::MemoryFiles, training_file},
 };
 
@@ -41,63 +42,16 @@ pub struct Session {
     shelf: Shelf,
 }
 
-/// What a model is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Info {
-    name: String,
-    sha256: String,
-    parameters: usize,
-    image_size: usize,
-    embedding: usize,
-    device: &'static str,
-    preprocess: String,
-}
-
-/// A class as JavaScript gives it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NamedClass {
-    name: String,
-    prompts: Vec<String>,
-}
-
-/// An answer as JavaScript gets it.
-#[derive(Serialize)]
-struct Prediction {
-    probabilities: Vec<f32>,
-    best: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unsure: Option<&'static str>,
-}
-
-impl From<Answer> for Prediction {
-    fn from(Answer { probabilities, best, unsure }: Answer) -> Self {
-        let unsure = unsure.map(|why| match why {
-            Unsure::Close => "close",
-            Unsure::Unlike => "unlike",
-        });
-        Self { probabilities, best, unsure }
-    }
-}
-
-/// What an opened adapter is.
-#[derive(Serialize)]
-struct Imported {
-    method: String,
-    classes: Vec<String>,
-    templates: Vec<String>,
-}
-
 #[wasm_bindgen]
 impl Session {
     /// Loads a model from its files (a `Map` from name to `Uint8Array`) on "cpu" or "webgpu"; for the latter a device must have been
-    /// started before.
+    /// started before. Its towers compute in `precision`, "f32" or, where the device was found to do that rightly, "f16".
     ///
     /// # Errors
     /// Whatever is wrong with any of the files.
     #[allow(clippy::unused_async, reason = "what takes long is a promise, and some day it will wait")]
-    pub async fn load(name: String, files: Map, device: String) -> Result<Session> {
+    pub async fn load(name: String, files: Map, device: String, precision: String) -> Result<Session> {
+        let precision: Precision = precision.parse()?;
         let mut memory = Some(MemoryFiles::new(name.clone()));
         files.for_each(&mut |value, key| {
             if let (Some(key), Ok(bytes)) = (key.as_string(), value.dyn_into::<Uint8Array>()) {
@@ -107,18 +61,18 @@ impl Session {
         let files = memory.unwrap_or_default();
         let host = Default::default();
         let inner = match device.as_str() {
-            "cpu" => AnySession::Cpu(Core::new(Backbone::load(&name, &files, &host)?, host)),
+            "cpu" => AnySession::Cpu(Core::new(Backbone::load_in(precision, &name, &files, &host)?, host)),
             "webgpu" => {
                 let advice = "this module is for the CPU: load the one for GPUs";
                 let device = DEVICE.ok_or_else(|| Error::Usage(advice.into()))?;
-                AnySession::Gpu(Core::new(Backbone::load(&name, &files, &device)?, host))
+                AnySession::Gpu(Core::new(Backbone::load_in(precision, &name, &files, &device)?, host))
             }
             other => return Err(Error::Usage(format!("device {other:?}: choose cpu or webgpu")).into()),
         };
         Ok(Self { inner, shelf: Shelf::default() })
     }
 
-    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, preprocess }`.
+    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, precision, preprocess }`.
     ///
     /// # Errors
     /// None that is known.
@@ -138,6 +92,7 @@ impl Session {
                 image_size: backbone.image_size(),
                 embedding: backbone.config.embedding,
                 device,
+                precision: backbone.clip.precision(),
                 preprocess: preprocess.map_err(|why| Error::Failed(why.to_string()))?,
             })
         })
@@ -343,29 +298,4 @@ impl Session {
         let (method, info) = (file.method.name(), file.info);
         to_js(&Imported { method, classes: info.classes, templates: info.templates })
     }
-}
-
-fn predictions(answers: Vec<Answer>) -> Result<JsValue> {
-    to_js(&answers.into_iter().map(Prediction::from).collect::<Vec<_>>())
-}
-
-/// Preprocessed pictures of `side` pixels a side, laid end to end.
-pub(super) fn pictures(pixels: Vec<u8>, side: usize) -> std::result::Result<Vec<Vec<u8>>, Error> {
-    let bytes = side * side * 3;
-    if !pixels.len().is_multiple_of(bytes) {
-        let why = format!("{} bytes are no pictures of {side} × {side} × 3: prepare them for this model", pixels.len());
-        return Err(Error::Usage(why));
-    }
-    Ok(pixels.chunks_exact(bytes).map(<[u8]>::to_vec).collect())
-}
-
-/// Milliseconds, of a clock that only goes forward where there is one.
-pub(super) fn now() -> f64 {
-    let performance = Reflect::get(&js_sys::global(), &"performance".into()).unwrap_or(JsValue::UNDEFINED);
-    let clock = Reflect::get(&performance, &"now".into()).and_then(JsCast::dyn_into::<js_sys::Function>);
-    clock
-        .and_then(|clock| clock.call0(&performance))
-        .ok()
-        .and_then(|now| now.as_f64())
-        .unwrap_or_else(js_sys::Date::now)
 }

@@ -40,14 +40,14 @@ pub fn find_padded(files: &dyn ModelFiles) -> Result<Tokenizer> {
         Value::String(token) => Some(token.clone()),
         token => token["content"].as_str().map(str::to_owned),
     };
-    if let Some(padding) = token(&map).or_else(|| token(&config)) {
-        if !tokenizer.pad_with(&padding) {
+    match token(&map).or_else(|| token(&config)) {
+        Some(padding) if !tokenizer.pad_with(&padding) => {
             let why =
                 format!("the padding token '{padding}' is not in the vocabulary; the files do not belong together");
-            return Err(Error::Config { file: files.label(), why });
+            Err(Error::Config { file: files.label(), why })
         }
+        _ => Ok(tokenizer),
     }
-    Ok(tokenizer)
 }
 
 fn json(files: &dyn ModelFiles, name: &str) -> Result<Value> {

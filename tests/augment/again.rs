@@ -106,12 +106,11 @@ fn another_source_or_model_makes_other_pictures() {
     assert_eq!((again["images"].as_u64().unwrap(), made(&again)), (images, [0; 3]));
 
     let folder = Generated(data.clone());
-    let source = folder.lines()[0]["source"].as_str().unwrap().to_owned();
-    let source = source.strip_prefix("label_breaking/").unwrap_or(&source).to_owned();
-    let stem = source.rsplit_once('/').unwrap().0;
-    let other = if stem.starts_with("River") { "Forest" } else { "River" };
+    let line = folder.lines().into_iter().find(|line| line["kind"] == "label_preserving").unwrap();
+    let source = line["source"].as_str().unwrap();
+    let other = if source.starts_with("River") { "Forest" } else { "River" };
     let replacement = fs::read_dir(data.join(other)).unwrap().flatten().next().unwrap().path();
-    fs::copy(replacement, data.join(format!("{stem}.jpg"))).unwrap();
+    fs::copy(replacement, data.join(source)).unwrap();
     assert_eq!(made(&run()), [1, 1, 1]);
 
     let config = machine.path("sd/scheduler/scheduler_config.json");

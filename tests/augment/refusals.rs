@@ -20,7 +20,7 @@ fn settings_that_make_no_sense() {
             ("--scheduler heun", &["heun", "ddim"]),
             ("--scheduler euler --original-strength", &["--original-strength", "ddim"]),
             ("--size 0", &["--size"]),
-            ("--size 36", &["36", "32"]),
+            ("--size 36", &["36", "multiples of 8"]),
             ("--batch 0", &["--batch"]),
             ("--prompt circuit", &["--prompt", "{}"]),
             ("--shard 4/3", &["4/3"]),
@@ -45,6 +45,10 @@ fn settings_that_make_no_sense() {
     let at = arguments.iter().position(|argument| argument == "both").unwrap();
     arguments[at] = "breaking".into();
     studio.0.run(arguments).refused_for(&["1.5", "at most 1"]);
+    let mut arguments = studio.arguments("out", "--filter 0.2");
+    let at = arguments.iter().position(|argument| argument == "both").unwrap();
+    arguments[at] = "breaking".into();
+    studio.0.run(arguments).refused_for(&["--filter", "--kind breaking"]);
     let mut arguments = studio.arguments("out", "--breaking-pair independent");
     let at = arguments.iter().position(|argument| argument == "--per-image").unwrap();
     arguments[at + 1] = "1".into();
@@ -92,28 +96,20 @@ fn data_that_cannot_be_used() {
     };
     with_dataset("nonesuch").refused_for(&["nonesuch"]);
     // A training image that is broken is found before anything is made.
-    for (class, count) in [("a", 4), ("b", 4)] {
-        fs::create_dir_all(machine.path(&format!("tiles/{class}"))).unwrap();
-        for index in 0..count {
-            let picture = image::RgbImage::from_pixel(40, 40, image::Rgb([index * 40, 90, 7]));
-            picture.save(machine.path(&format!("tiles/{class}/{index}.png"))).unwrap();
-        }
+    for name in ["x.jpg", "x.png", "y.png", "z.png"] {
+        fs::copy(tile(8), machine.path(name)).unwrap();
     }
-    let usual = "augment --dataset tiles --kind preserving --model sd --per-image 1 --size 32 --steps 8 --out made";
-    let train = machine.run(format!("{usual} --dry-run --json").split(' ')).json()["images"].as_u64().unwrap();
-    assert!(train > 0);
-    for index in 0..4 {
-        fs::write(machine.path(&format!("tiles/b/{index}.png")), "no picture").unwrap();
-    }
-    machine.run(usual.split(' ')).refused_for(&["tiles/b/", "not an image"]);
+    fs::write(machine.path("tiles.csv"), "path,label,split\nx.jpg,a,train\nz.png,b,train\ny.png,a,test\n").unwrap();
+    let usual = "augment --dataset tiles.csv --kind preserving --model sd --per-image 1 --size 32 --steps 8 --out made";
+    fs::write(machine.path("z.png"), "no picture").unwrap();
+    machine.run(usual.split(' ')).refused_for(&["z.png", "not an image"]);
     assert!(studio.folder("made").pictures().is_empty());
+    fs::remove_file(machine.path("z.png")).unwrap();
+    machine.run(usual.split(' ')).refused_for(&["z.png", "not found"]);
 
     // Two images whose pictures would have the same names.
     fs::write(machine.path("pairs.csv"), "path,label,split\nx.jpg,a,train\nx.png,b,train\ny.png,a,test\n").unwrap();
-    for name in ["x.jpg", "x.png", "y.png"] {
-        fs::copy(machine.path("tiles/a/0.png"), machine.path(name)).unwrap();
-    }
-    let pairs = usual.replace("--dataset tiles", "--dataset pairs.csv");
+    let pairs = usual.replace("tiles.csv", "pairs.csv");
     machine.run(pairs.split(' ')).refused_for(&["x.jpg", "x.png", "rename"]);
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::command::{files, repository};
-use crate::studio::{Generated, MANIFEST, Studio, made};
+use crate::studio::{Generated, KINDS, MANIFEST, Studio, made};
 
 /// A copy of the samples whose image folder the pictures may go into.
 fn samples(studio: &Studio) -> Generated {
@@ -50,6 +50,18 @@ fn a_run_learns_from_the_pictures_that_were_made_for_its_shots() {
     for (index, one) in adapters.iter().enumerate() {
         assert!(adapters[..index].iter().all(|other| one != other), "{} is like another", names[index]);
     }
+    // The same pictures from another folder.
+    let elsewhere = studio.0.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for kind in KINDS {
+        fs::rename(folder.0.join(kind), elsewhere.join(kind)).unwrap();
+    }
+    run("--enable_breaking_loss --preserving 1 --generated elsewhere", "moved");
+    assert_eq!(adapter("moved"), adapter("all"));
+    for kind in KINDS {
+        fs::rename(elsewhere.join(kind), folder.0.join(kind)).unwrap();
+    }
+
     // The usual weight is no other than none, in the plan too.
     assert_eq!(adapter("given-1"), adapter("weight-1"));
     let plan = |run: &str| fs::read_to_string(studio.0.path(&format!("{run}/plan.toml"))).unwrap();

@@ -49,6 +49,23 @@ fn a_single_class_gets_everything() {
 }
 
 #[test]
+fn devices_and_precisions_that_are_not_there_are_refused() {
+    let machine = Machine::new();
+    let tile = tile(0);
+    let classify = ["classify", &tile, "--classes", "field"];
+    machine.run([&classify[..], &["--precision", "f16"]].concat()).refused_for(&["f16", "use f32"]);
+    machine.run([&classify[..], &["--precision", "f8"]].concat()).refused_for(&["f8", "f32, f16 or bf16"]);
+    machine.run([&classify[..], &["--device", "abacus"]].concat()).refused_for(&["abacus", "--device"]);
+    if cfg!(not(feature = "wgpu")) {
+        machine.run([&classify[..], &["--device", "wgpu"]].concat()).refused_for(&["--features wgpu", "--device cpu"]);
+    }
+    let mut command = machine.command();
+    let output = command.args(classify).env("LOWSHOT_DEVICE", "abacus").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("abacus"));
+}
+
+#[test]
 fn an_adapter_classifies_as_its_run_did() {
     let machine = Machine::new();
     train(&machine, "meta", "run", &[]).done();

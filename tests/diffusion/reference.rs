@@ -110,19 +110,19 @@ impl Errors {
     /// Fails with all that is too far off.
     pub fn finish(self, count: usize) {
         assert_eq!(self.0.len(), count);
-        let wrong: Vec<_> = self.0.iter().filter(|(_, error)| !(*error <= Self::TOLERANCE)).collect();
+        let wrong: Vec<_> = self.0.iter().filter(|(_, error)| *error > Self::TOLERANCE).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
         let worst = self.0.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("some were compared");
         println!("largest relative error of {count}: {:.1e} ({})", worst.1, worst.0);
     }
 }
 
-/// The largest difference over the expected values' root mean square.
+/// The largest difference over the expected values' root mean square; infinite where a number is none.
 pub fn off(actual: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(actual.len(), expected.len());
     let square: f64 = expected.iter().map(|value| f64::from(*value).powi(2)).sum();
     let scale = (square / expected.len() as f64).sqrt();
     let differences = actual.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
-    // A NaN must not be lost, as `f64::max` would lose it.
-    differences.fold(0.0, |most: f64, one| if one <= most { most } else { one }) / scale
+    // `f64::max` would lose a NaN.
+    differences.map(|one| if one.is_nan() { f64::INFINITY } else { one }).fold(0.0, f64::max) / scale
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn_flex::Flex;
 use image::RgbImage;
+use lowshot::diffusion::schedule::SchedulerKind;
 use lowshot::diffusion::{Loading, Noise, Pipeline, Request, Settings};
 use lowshot::platform::native::FolderFiles;
 use safetensors::SafeTensors;
@@ -237,7 +238,8 @@ fn settings_that_do_not_go_together() {
         let made = pipeline.image_to_image(requests, &settings, &mut |_, _| Ok(()));
         check(&made.unwrap_err(), mentions);
     };
-    let fine = Settings { steps: 4, strength: 0.5, ..Settings::default() };
+    let scheduler = Some(SchedulerKind::Ddim);
+    let fine = Settings { scheduler, steps: 4, strength: 0.5, ..Settings::default() };
     refused(&[], fine, &["no picture"]);
     refused(&[request(&square), request(&wide)], fine, &["one size"]);
     refused(&[request(&dot)], fine, &["at least 8 × 8"]);

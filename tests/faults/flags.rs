@@ -22,7 +22,7 @@ fn every_wrong_flag_is_refused_in_one_line() {
         ("classify TILE --classes a,b --template picture", &["picture", "{}"]),
         ("classify TILE --classes a,b --device tpu", &["tpu", "cpu"]),
         ("classify TILE --classes a,b --model ViT-Z/99", &["ViT-Z/99", "demo", "ViT-B/16", "RN50"]),
-        ("classify TILE --classes a,b --model ViT-B/16", &["ViT-B/16", "openai/clip-vit-base-patch16"]),
+        ("classify TILE --classes a,b --model ViT-B/16", &["ViT-B/16", "lowshot fetch ViT-B/16"]),
         ("classify TILE --adapter absent", &["absent"]),
         ("embed", &["INPUTS"]),
         ("embed TILE", &["--out"]),

@@ -40,7 +40,7 @@ fn layout(root: &Path) -> String {
             Err(_) if path.is_dir() => continue,
             Err(_) => hex(&Sha256::digest(fs::read(&path).unwrap())),
         };
-        assert!(!is_link || path.exists(), "a link to nothing: {path:?}");
+        assert!(!is_link || path.exists(), "a link to nothing: {}", path.display());
         lines.push(format!("{} -> {what}\n", path.strip_prefix(root).unwrap().to_str().unwrap()));
     }
     lines.sort();

@@ -111,3 +111,21 @@ fn another_archive_than_the_authors_is_refused() {
     assert!(error.contains("split_zhou_EuroSAT.json"), "{error}");
     assert!(!folder.path().join("data/eurosat/2750").exists() && !folder.path().join("b/data/eurosat/2750").exists());
 }
+
+/// Where `lowshot fetch` puts data sets, `--dataset` finds them without a root.
+#[test]
+fn a_fetched_data_set_is_found_by_its_name() {
+    let machine = crate::command::Machine::new();
+    let arguments = ["train", "--dataset", "eurosat", "--method", "zero-shot", "--out", "run"];
+    machine.run(arguments).refused_for(&["eurosat", machine.cache().join("data/eurosat").to_str().unwrap()]);
+    for path in crate::command::files(Path::new(&repository("samples/eurosat"))) {
+        let place =
+            machine.cache().join("data/eurosat").join(path.strip_prefix(repository("samples/eurosat")).unwrap());
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        if path.is_file() {
+            fs::copy(&path, place).unwrap();
+        }
+    }
+    machine.run(arguments).done();
+    assert!(machine.path("run/result.json").exists());
+}

@@ -1,7 +1,7 @@
 """What diffusers' pipelines make of a picture, from a folder's configs to pixels, with given noise.
 
-They run in f32 like the real ones. The noise is seeded (`noise.0`, `noise.1`, … in the order in which it is drawn): that of the latent, that
-of the first step, and what the steps add.
+They run in f32 like the real ones. The noise is seeded (`noise.0`, `noise.1`, … in the order in which it is drawn): that of the
+latent, that of the first step, and what the steps add.
 """
 
 import contextlib

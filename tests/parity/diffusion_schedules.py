@@ -1,11 +1,11 @@
 """What diffusers' schedulers make of a given sequence of network outputs, after every step.
 
-Each case is a config as a file would hold it, the class that is used with it (which may be another than the file's), a number of steps and the
-step that sampling begins at. The clean sample, its noise, the outputs and the fresh noise are seeded (`values`), so only what comes out is
-stored: the timesteps, what the network would see at each, and the sample before the first and after every step.
+Each case is a config as a file would hold it, the class that is used with it (which may be another than the file's), a number of
+steps and the step that sampling begins at. The clean sample, its noise, the outputs and the fresh noise are seeded (`values`), so only
+what comes out is stored: the timesteps, what the network would see at each, and the sample before the first and after every step.
 
-diffusers keeps noise levels in f32, where `1 - alpha` of the first timesteps has four digits left. Here it computes in f64 (`exact`), so that
-the reference has no rounding of its own.
+diffusers keeps noise levels in f32, where `1 - alpha` of the first timesteps has four digits left. Here it computes in f64 (`exact`),
+so that the reference has no rounding of its own.
 """
 
 import contextlib

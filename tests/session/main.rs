@@ -3,16 +3,14 @@
 // The helpers stand outside of test functions, where the lints do not know that they are tests.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::large_futures)]
 
-use std::path::Path;
-
 use burn_flex::Flex;
 use lowshot::{
     adapter::Method,
     clip::Preprocess,
-    data::{Item, Split, decode::decode, templates},
+    data::Item,
     experiment::dataset::Dataset,
     platform::models,
-    session::{Answer, Backbone, Class, Progress, Rung, RungOptions, RungResult, Session, Unsure, Wanted},
+    session::{Answer, Backbone, Class, Progress, Rung, RungOptions, RungResult, Session, Unsure},
     weights::{AdapterFile, training_file},
 };
 
@@ -23,52 +21,14 @@ mod ladder;
 #[path = "../support/mod.rs"]
 mod support;
 
-type Cpu = Session<Flex, Flex>;
+use support::photos::{Photos, TEMPLATE, photos, samples};
 
-const TEMPLATE: &str = "a centered satellite photo of {}.";
+type Cpu = Session<Flex, Flex>;
 
 /// A session on the demo model.
 fn session() -> Cpu {
     let device = Default::default();
     Session::new(Backbone::load("demo", &models::demo_files(), &device).unwrap(), device)
-}
-
-fn samples() -> Dataset {
-    Dataset::open("eurosat", Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples"))).unwrap()
-}
-
-/// Photos with labels, as a visitor would have added them.
-struct Photos {
-    classes: Vec<Class>,
-    pictures: Vec<image::RgbImage>,
-    labels: Vec<usize>,
-}
-
-/// The first `each` photos of some classes, after the first `skip`.
-fn photos(dataset: &Dataset, list: impl Fn(&Split) -> &[Item], classes: &[&str], skip: usize, each: usize) -> Photos {
-    let mut pictures = Vec::new();
-    let mut labels = Vec::new();
-    for (label, class) in classes.iter().enumerate() {
-        let items = list(&dataset.split).iter().filter(|item| dataset.split.classes[item.label] == *class);
-        for item in items.skip(skip).take(each) {
-            pictures.push(decode(&dataset.read(item).unwrap(), &item.path).unwrap());
-            labels.push(label);
-        }
-    }
-    let names: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
-    let prompts = templates::prompts(&[TEMPLATE.to_owned()], &names);
-    let classes = names.into_iter().zip(prompts).map(|(name, prompts)| Class { name, prompts }).collect();
-    Photos { classes, pictures, labels }
-}
-
-impl Photos {
-    fn plain(&self, preprocess: &Preprocess) -> Vec<Vec<u8>> {
-        self.pictures.iter().map(|picture| preprocess.pixels(picture).unwrap()).collect()
-    }
-
-    fn wanted(&self, preprocess: &Preprocess, wanted: &[Wanted]) -> Vec<Vec<u8>> {
-        wanted.iter().map(|wanted| wanted.view.pixels(preprocess, &self.pictures[wanted.example]).unwrap()).collect()
-    }
 }
 
 /// A session with these classes and photos.

@@ -49,6 +49,9 @@ impl Machine {
             .current_dir(self.work())
             .env("LOWSHOT_CACHE", self.cache())
             .env("HF_HUB_CACHE", self.folder.path().join("hub"))
+            // The same numbers on a machine with a GPU, and nothing from its driver about a missing screen.
+            .env("LOWSHOT_DEVICE", "cpu")
+            .env("XDG_RUNTIME_DIR", self.folder.path())
             .env_remove("RUST_BACKTRACE");
         command
     }

@@ -6,6 +6,7 @@
 
 pub mod faults;
 pub mod folders;
+pub mod photos;
 pub mod pipeline;
 pub mod reference;
 pub mod seeded;

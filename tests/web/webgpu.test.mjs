@@ -26,10 +26,11 @@ test('a LoRA step on WebGPU has the loss and gradients of the native CPU, and fi
   const { gpu } = await worker(page, 'gpu');
   assert.equal(gpu.problem, undefined);
   assert.ok(gpu.usable && gpu.software, JSON.stringify(gpu));
+  assert.ok(gpu.f16 || gpu.f16Problem === 'it has no shader-f16', JSON.stringify(gpu));
   const found = await page.evaluate(
     async ([model, photos, { options, classes, template }]) => {
       const files = new Map(model.map(([name, content]) => [name, bytes(content)]));
-      const info = await ask('load', 'tiny', files, 'webgpu');
+      const info = await ask('load', 'tiny', files, 'webgpu', 'f32');
       await ask('setClasses', classes.map((name) => ({ name, prompts: [template.replace('{}', name)] })));
       const views = [];
       for (const photo of photos) views.push((await ask('prepare', new Blob([bytes(photo)]), 'tile.jpg', info.preprocess, 0)).pixels);

@@ -1,4 +1,4 @@
-import type { Answer, Attention, Device, Id, Looked, Method, Settings, State } from './state';
+import type { Answer, Attention, Device, Id, Looked, Method, Precision, Settings, State } from './state';
 
 /** Everything that a view can ask for. What goes wrong becomes a notice; promises resolve when it is done, and never reject. */
 export interface Actions {
@@ -57,6 +57,7 @@ export interface Actions {
   cancelModel(): void;
   forgetModel(name: string): Promise<void>;
   setDevice(device: 'auto' | Device): Promise<void>;
+  setPrecision(precision: 'auto' | Precision): Promise<void>;
   changeSettings(settings: Partial<Settings>): void;
   /** All projects, photos, models and settings that this browser has stored; the page begins anew. */
   forgetEverything(): Promise<void>;

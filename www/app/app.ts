@@ -320,6 +320,11 @@ class LowshotApp implements App {
         this.#opening = projects.record();
         await told(() => models.setDevice());
       },
+      setPrecision: async (precision) => {
+        this.#changeSettings({ precision });
+        this.#opening = projects.record();
+        await told(() => models.setDevice());
+      },
       changeSettings: (settings) => this.#changeSettings(settings),
       forgetEverything: () =>
         told(async () => {

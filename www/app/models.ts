@@ -151,14 +151,14 @@ export class Models {
       show({});
       let fetched: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
       show({ status: 'loading' });
-      const device: Settings['device'] = this.container.state.settings.device;
+      const { device, precision }: Settings = this.container.state.settings;
       // Kept for the first Worker only: another one takes them from where they are stored.
       const again = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
         const now = fetched ?? (await files(new AbortController().signal, () => undefined));
         fetched = undefined;
         return now;
       };
-      const loading = this.engine.load(name, again, device);
+      const loading = this.engine.load(name, again, device, precision);
       this.#ready = loading;
       loading.catch(() => undefined);
       const info = await loading;

@@ -4,9 +4,9 @@
  */
 
 import type { ModelInfo as LoadedModel } from '../engine/engine.ts';
-import type { Device, RungResult as CoreResult } from '../engine/protocol.ts';
+import type { Device, Precision, RungResult as CoreResult } from '../engine/protocol.ts';
 
-export type { Device };
+export type { Device, Precision };
 
 export type Id = string;
 
@@ -137,6 +137,8 @@ export interface Training {
 
 export interface Settings {
   readonly device: 'auto' | Device;
+  /** On a GPU. */
+  readonly precision: 'auto' | Precision;
   readonly methods: readonly Method[];
   readonly loraSteps: number;
   readonly loraRank: number;

@@ -4,8 +4,8 @@
  */
 import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
-import { type ModelFiles, details, loadedOn, noGpu } from './loading.ts';
-import type { Device, Failure, Grid, Info, Kept, Pixels, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
+import type { Device, Failure, Grid, Info, Kept, Pixels, Precision, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
 
 /** Gives what training asks for, preprocessed, end to end. */
 export type PicturesOf = (wanted: readonly Wanted[]) => Promise<Pixels>;
@@ -16,6 +16,8 @@ export interface ModelInfo extends Info {
   readonly imagesPerSecond: number;
   /** Why this device, in one line. */
   readonly reason: string;
+  /** Why not half precision, where the GPU was to use it. */
+  readonly precisionReason?: string;
 }
 
 /** Classes and photos that are learnt from; `features` lie row by row. */
@@ -38,9 +40,7 @@ export interface TrainOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Model {
-  readonly name: string;
-  readonly files: ModelFiles;
+interface Model extends ToLoad {
   device: Device;
 }
 
@@ -86,12 +86,12 @@ export class Engine {
 
   /**
    * Loads a model. With "auto" it starts on the processor, which is quick, and goes over to the GPU once that has been tested,
-   * measured and found faster.
+   * measured and found faster; there it computes in half precision, where the GPU does that rightly.
    */
-  async load(name: string, files: ModelFiles, device: 'auto' | Device): Promise<ModelInfo> {
+  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto'): Promise<ModelInfo> {
     this.#forget();
     const era = ++this.#era;
-    this.#model = { name, files, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
+    this.#model = { name, files, precision, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
     if (device === 'webgpu') {
       try {
         return await this.#begin('chosen by hand');
@@ -251,7 +251,9 @@ export class Engine {
 
   async #measured(handle: Handle, reason: string): Promise<ModelInfo> {
     const { info, gpu } = details(handle);
-    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await speed(handle), reason };
+    const wanted = gpu && this.#model?.precision !== 'f32' && info.precision === 'f32';
+    const half = wanted ? { precisionReason: `f32 and not f16: ${gpu.f16Problem ?? 'the GPU does not say why'}` } : {};
+    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await speed(handle), reason, ...half };
   }
 
   /** The Worker, or another in its place. */
@@ -318,7 +320,8 @@ export class Engine {
   #count(failure: Failure): void {
     if (failure.kind !== 'lost' || ++this.#lost < LOSSES || !this.#model || !this.#info) return;
     this.#model.device = 'cpu';
-    this.#info = { ...this.#info, device: 'cpu', deviceName: CPU_NAME, reason: `WebGPU fails too often: ${failure.message}` };
+    const { precisionReason: _, ...info } = this.#info;
+    this.#info = { ...info, device: 'cpu', precision: 'f32', deviceName: CPU_NAME, reason: `WebGPU fails too often: ${failure.message}` };
     this.onInfo(this.#info);
   }
 

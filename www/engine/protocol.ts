@@ -9,11 +9,16 @@ export interface Info {
   /** Width of the features. */
   readonly embedding: number;
   readonly device: Device;
+  /** What the towers compute in. */
+  readonly precision: Precision;
   /** How pictures are prepared for it, for `prepare`; two models with the same text see the same pixels. */
   readonly preprocess: string;
 }
 
 export type Device = 'cpu' | 'webgpu';
+
+/** Single or half precision. Whatever learns is in single precision. */
+export type Precision = 'f32' | 'f16';
 
 /** What was found when the browser was asked for a GPU. */
 export interface GpuReport {
@@ -22,7 +27,10 @@ export interface GpuReport {
   readonly name: string;
   /** It is the processor in a GPU's clothes. */
   readonly software: boolean;
+  /** It computes in half precision, and rightly. */
   readonly f16: boolean;
+  /** Why not. */
+  readonly f16Problem?: string;
 }
 
 /** A class as it is described to the model: sentences that name it, as many for each. */
@@ -129,7 +137,7 @@ export type ModuleKind = 'cpu' | 'relaxed' | 'gpu';
 export interface Calls {
   /** Takes the compiled module. Says what GPU there is, where it is the one for GPUs. */
   start(kind: ModuleKind, module: WebAssembly.Module): { readonly version: string; readonly gpu?: GpuReport };
-  load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device): Info;
+  load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device, precision: Precision): Info;
   /** Pictures per second through the image tower. */
   measure(): number;
   setClasses(classes: readonly Prompts[]): void;

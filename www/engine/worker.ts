@@ -45,11 +45,11 @@ const handlers: Handlers = {
     watchDevices();
     return { version, gpu: await core.gpu() };
   },
-  async load(name, files, device) {
+  async load(name, files, device, precision) {
     drop();
     session?.free();
     session = undefined;
-    session = await loaded().Session.load(name, files as Map<string, Uint8Array>, device);
+    session = await loaded().Session.load(name, files as Map<string, Uint8Array>, device, precision);
     return session.info;
   },
   measure: () => model().measure(),

@@ -133,7 +133,7 @@ function OwnModel() {
 
 function DeviceChoice() {
   const actions = useActions();
-  const device = useApp((state) => state.settings.device);
+  const { device, precision } = useApp((state) => state.settings);
   const { info, reason } = useApp((state) => state.model);
   return (
     <section>
@@ -145,12 +145,20 @@ function DeviceChoice() {
         options={(['auto', 'cpu', 'webgpu'] as const).map((value) => ({ value, text: texts.models.devices[value] }))}
         onChange={(value) => void actions.setDevice(value)}
       />
+      <Choice
+        label={texts.models.precision}
+        value={precision}
+        testId="precision"
+        options={(['auto', 'f32', 'f16'] as const).map((value) => ({ value, text: texts.models.precisions[value] }))}
+        onChange={(value) => void actions.setPrecision(value)}
+      />
       {info && (
         <p class="small">
-          {texts.models.now(texts.header.device[info.device], info.deviceName)}, {texts.models.speed(info.imagesPerSecond)}
+          {texts.models.now(texts.header.device[info.device], info.deviceName, info.precision)}, {texts.models.speed(info.imagesPerSecond)}
         </p>
       )}
       {reason && <p class="small sentence">{reason}</p>}
+      {info?.precisionReason && <p class="small sentence">{info.precisionReason}</p>}
     </section>
   );
 }

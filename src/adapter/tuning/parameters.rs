@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -14,7 +14,7 @@ use crate::{
         lora::{LoraConfig, Projection},
     },
     clip::{
-        Clip, ClipBackend,
+        Clip, ClipBackend, Precision,
         attention::Attention,
         config::{ClipConfig, VisionConfig},
         kernels::Dropout,
@@ -142,10 +142,10 @@ impl<B: ClipBackend> Tuning<B> {
                 attention.merge();
             }
         }
-        let mut clip = clip.clone();
-        self.attach(&mut clip, &self.values, None);
-        clip.walk(&mut Merge);
-        clip
+        let mut merged = clip.in_precision(Precision::F32);
+        self.attach(&mut merged, &self.values, None);
+        merged.walk(&mut Merge);
+        merged.in_precision(clip.precision())
     }
 }
 
@@ -187,7 +187,7 @@ impl<B: ClipBackend> Visitor<B> for Start<'_, B> {
     fn bias(&mut self, name: &str, bias: &mut Tensor<B, 1>) {
         if self.config.bitfit.is_some_and(|bitfit| bitfit.encoder.has(Tower::of(name))) {
             self.names.push(format!("bias.{name}"));
-            self.values.push(bias.clone().unsqueeze());
+            self.values.push(bias.clone().cast(FloatDType::F32).unsqueeze());
         }
     }
 

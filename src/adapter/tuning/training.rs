@@ -30,7 +30,7 @@ use crate::{
         meta::{Dropout, Meta, Parameters, Support, normalize},
         zero_shot::{ZeroShot, similarity},
     },
-    clip::{Clip, ClipBackend, config::ClipConfig, walk::Tower},
+    clip::{Clip, ClipBackend, Precision, config::ClipConfig, walk::Tower},
     train::{
         Step,
         breaking::{Bank, breaking_loss},
@@ -115,7 +115,9 @@ impl<B: ClipBackend> Training<B> {
         let mut random = ChaCha8Rng::seed_from_u64(mix(seed, u64::MAX));
         let meta = config.meta.map(|_| Parameters::new(shape.embedding, &mut random, clip.device()));
         let tuning = Tuning::new(config, clip, shape, seed)?;
-        let towers = Towers { frozen: clip.clone(), tracked: clip.tracked() };
+        // In f32 whatever the towers that answer compute in: gradients are too small for half precision.
+        let frozen = clip.in_precision(Precision::F32);
+        let towers = Towers { tracked: frozen.tracked(), frozen };
         let text = (!tuning.trains(Tower::Text)).then(|| towers.frozen.text_features(&prompts));
         let support = Support::new(&shots.features, &shots.labels, classes);
         let moments = (0..tuning.values().len() + meta.as_ref().map_or(0, |_| 4)).map(|_| None).collect();

@@ -12,7 +12,7 @@ use burn::backend::autodiff::{
 };
 use burn::tensor::{Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
-use super::{Activation, ClipBackend, Dropout};
+use super::{Activation, ClipBackend, Dropout, Precision};
 
 /// A tensor of `B` from inside a graph.
 fn inner<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
@@ -131,6 +131,10 @@ impl<B: ClipBackend> Backward<B, 2> for Down {
 
 impl<B: ClipBackend> ClipBackend for Autodiff<B> {
     type Matrix = B::Matrix;
+
+    fn computes_in(precision: Precision, device: &Self::Device) -> bool {
+        B::computes_in(precision, device)
+    }
 
     fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
         B::matrix(weight.inner())

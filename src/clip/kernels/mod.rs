@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod dropout;
 pub(crate) mod flex;
 pub mod portable;
+pub mod self_test;
 
 use std::fmt::Debug;
 
@@ -17,6 +18,8 @@ use burn::tensor::{Tensor, backend::Backend};
 
 pub use dropout::Dropout;
 pub use flex::PackedWeight;
+
+use super::Precision;
 
 /// What follows a linear layer's bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,6 +37,12 @@ pub enum Activation {
 pub trait ClipBackend: Backend {
     /// A frozen weight matrix in the form that this backend multiplies by fastest.
     type Matrix: Clone + Debug + Send + Sync + 'static;
+
+    /// Whether towers can compute in this format on this device. Every backend can in f32.
+    fn computes_in(precision: Precision, device: &Self::Device) -> bool {
+        let _ = device;
+        precision == Precision::F32
+    }
 
     /// Takes a weight `[out, in]` (as checkpoints store it) into that form. Consumes it: never two copies.
     fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix;
@@ -116,11 +125,15 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(any(feature = "candle", feature = "webgpu"))]
+#[cfg(any(feature = "candle", feature = "cuda", feature = "webgpu", feature = "wgpu"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
             type Matrix = Tensor<Self, 2>;
+
+            fn computes_in(precision: Precision, device: &Self::Device) -> bool {
+                Self::supports_dtype(device, precision.dtype().into())
+            }
 
             fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
                 portable::matrix(weight)
@@ -158,5 +171,7 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
-#[cfg(feature = "webgpu")]
+#[cfg(feature = "cuda")]
+use_portable_kernels!(burn_cuda::Cuda);
+#[cfg(any(feature = "webgpu", feature = "wgpu"))]
 use_portable_kernels!(burn_wgpu::Wgpu);

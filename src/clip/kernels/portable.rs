@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use burn::tensor::{Bool, DType, Tensor, TensorData, activation, backend::Backend};
+use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, activation, backend::Backend};
 
 use super::{Activation, Dropout};
 
@@ -43,8 +43,22 @@ pub fn apply<B: Backend, const D: usize>(x: Tensor<B, D>, activation: Activation
     match activation {
         Activation::Identity => x,
         Activation::QuickGelu => x.clone() * activation::sigmoid(x.mul_scalar(1.702)),
-        Activation::Gelu => activation::gelu(x),
+        Activation::Gelu => in_f32(x, activation::gelu),
     }
+}
+
+/// What loses too much in half precision: computed in f32, given back in the format that it came in.
+pub(crate) fn in_f32<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    compute: impl FnOnce(Tensor<B, D>) -> Tensor<B, D>,
+) -> Tensor<B, D> {
+    let format = x.dtype();
+    compute(x.cast(FloatDType::F32)).cast(format)
+}
+
+/// Softmax over the last dimension.
+pub fn softmax<B: Backend, const D: usize>(scores: Tensor<B, D>) -> Tensor<B, D> {
+    in_f32(scores, |scores| activation::softmax(scores, D - 1))
 }
 
 /// See [`super::ClipBackend::layer_norm`].
@@ -54,9 +68,12 @@ pub fn layer_norm<B: Backend>(
     beta: &Tensor<B, 1>,
     epsilon: f64,
 ) -> Tensor<B, 3> {
-    let centred = x.clone() - x.mean_dim(2);
-    let variance = centred.clone().powi_scalar(2).mean_dim(2);
-    centred / (variance + epsilon).sqrt() * gamma.clone().unsqueeze() + beta.clone().unsqueeze()
+    let [gamma, beta] = [gamma, beta].map(|vector| vector.clone().cast(FloatDType::F32).unsqueeze());
+    in_f32(x, |x| {
+        let centred = x.clone() - x.mean_dim(2);
+        let variance = centred.clone().powi_scalar(2).mean_dim(2);
+        centred / (variance + epsilon).sqrt() * gamma + beta
+    })
 }
 
 /// See [`super::ClipBackend::attention`].
@@ -79,7 +96,7 @@ fn probabilities<B: Backend>(qkv: &Tensor<B, 3>, heads: usize, causal: bool) -> 
         let hidden = Tensor::<B, 2, Bool>::tril_mask([tokens, tokens], 0, &scores.device());
         scores = scores.mask_fill(hidden.unsqueeze(), f32::NEG_INFINITY);
     }
-    (activation::softmax(scores, 3), [query, key, value])
+    (softmax(scores), [query, key, value])
 }
 
 /// See [`super::ClipBackend::low_rank_down`].

@@ -85,7 +85,7 @@ pub trait DiffusionBackend: ClipBackend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "candle", feature = "cuda", feature = "wgpu"))]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl DiffusionBackend for $backend {
@@ -133,3 +133,7 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
+#[cfg(feature = "cuda")]
+use_portable_kernels!(burn_cuda::Cuda);
+#[cfg(feature = "wgpu")]
+use_portable_kernels!(burn_wgpu::Wgpu);

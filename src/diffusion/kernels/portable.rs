@@ -1,15 +1,16 @@
 //! The kernels in Burn's own operations: right on every backend, and the definition that a fused one is tested against.
 
 use burn::tensor::{
-    Tensor, activation,
+    FloatDType, Tensor, activation,
     backend::Backend,
     module::conv2d,
     ops::{ConvOptions, PadMode},
 };
 
 use super::Placement;
+use crate::clip::kernels::portable::{in_f32, softmax};
 
-/// Scores that may be in memory at once, in numbers: 64 MiB in half precision.
+/// Scores that may be in memory at once, in numbers: 128 MiB where the softmax is computed.
 const MOST_SCORES: usize = 32 << 20;
 
 /// See [`super::DiffusionBackend::convolve`]; `filter` is `[out, in, size, size]`.
@@ -50,13 +51,16 @@ pub fn group_norm<B: Backend>(
     silu: bool,
 ) -> Tensor<B, 4> {
     let [batch, height, width, channels] = x.dims();
-    let grouped = x.reshape([batch, height * width, groups, channels / groups]);
-    let mean = grouped.clone().mean_dim(1).mean_dim(3);
-    let centred = grouped - mean;
-    let variance = centred.clone().powi_scalar(2).mean_dim(1).mean_dim(3);
-    let normal = (centred / (variance + epsilon).sqrt()).reshape([batch, height, width, channels]);
-    let y = normal * gamma.clone().unsqueeze() + beta.clone().unsqueeze();
-    if silu { activation::silu(y) } else { y }
+    let [gamma, beta] = [gamma, beta].map(|vector| vector.clone().cast(FloatDType::F32).unsqueeze());
+    in_f32(x, |x| {
+        let grouped = x.reshape([batch, height * width, groups, channels / groups]);
+        let mean = grouped.clone().mean_dim(1).mean_dim(3);
+        let centred = grouped - mean;
+        let variance = centred.clone().powi_scalar(2).mean_dim(1).mean_dim(3);
+        let normal = (centred / (variance + epsilon).sqrt()).reshape([batch, height, width, channels]);
+        let y = normal * gamma + beta;
+        if silu { activation::silu(y) } else { y }
+    })
 }
 
 /// See [`super::DiffusionBackend::self_attention`].
@@ -77,7 +81,7 @@ pub fn cross_attention<B: Backend>(query: Tensor<B, 3>, key_value: Tensor<B, 3>,
     let rows = (MOST_SCORES / (batch * heads * others)).clamp(1, tokens);
     let slices = (0..tokens).step_by(rows).map(|start| {
         let query = query.clone().narrow(2, start, rows.min(tokens - start));
-        activation::softmax(query.matmul(key.clone()), 3).matmul(value.clone())
+        softmax(query.matmul(key.clone())).matmul(value.clone())
     });
     Tensor::cat(slices.collect(), 2).swap_dims(1, 2).reshape([batch, tokens, width])
 }
@@ -85,5 +89,5 @@ pub fn cross_attention<B: Backend>(query: Tensor<B, 3>, key_value: Tensor<B, 3>,
 /// See [`super::DiffusionBackend::gated_gelu`].
 pub fn gated_gelu<B: Backend>(x: Tensor<B, 3>) -> Tensor<B, 3> {
     let width = x.dims()[2] / 2;
-    x.clone().narrow(2, 0, width) * activation::gelu(x.narrow(2, width, width))
+    x.clone().narrow(2, 0, width) * in_f32(x.narrow(2, width, width), activation::gelu)
 }

@@ -103,7 +103,7 @@ pub enum StrengthConvention {
     /// diffusers': of the steps the last `⌊strength · steps⌋` are made, and the noise added is that before the first of them.
     #[default]
     Diffusers,
-    /// That of Stable Diffusion's original code (CompVis, `scripts/img2img.py`): the same steps, but the noise added is that of one step
+    /// That of Stable Diffusion's original code (`CompVis`, `scripts/img2img.py`): the same steps, but the noise added is that of one step
     /// earlier, `stochastic_encode` counting from 0 what `decode` counts from 1. So the first step takes the sample for less noisy than
     /// it is. Only DDIM, as there.
     Original,
@@ -239,7 +239,7 @@ impl<B: Backend> Sampler<B> {
 
     /// How many steps are left.
     pub fn remaining(&self) -> usize {
-        self.timesteps.len() - self.at
+        self.timesteps.len().saturating_sub(self.at)
     }
 
     /// The timestep of the next step; `None` after the last.
@@ -258,7 +258,7 @@ impl<B: Backend> Sampler<B> {
     }
 
     /// Makes the next step: from the sample `x` and the network's output for it to the sample after the step. `noise` has unit variance;
-    /// it is only used where [`Self::needs_noise`]. After the last step the sample stays as it is.
+    /// it is only used where [`Self::needs_noise`], and none is added where it is missing. After the last step the sample stays as it is.
     pub fn step(&mut self, output: Tensor<B, 4>, x: Tensor<B, 4>, noise: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
         if self.timestep().is_none() {
             return x;

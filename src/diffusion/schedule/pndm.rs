@@ -101,7 +101,7 @@ impl<B: Backend> Memory<B> {
     /// One of the four passes of a Runge–Kutta step.
     fn runge_kutta(&mut self, timestep: i64, output: Tensor<B, 4>, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let from = self.plan.timesteps[self.made / 4 * 4];
-        let to = if self.made % 2 == 0 { timestep - self.plan.stride / 2 } else { timestep };
+        let to = if self.made.is_multiple_of(2) { timestep - self.plan.stride / 2 } else { timestep };
         let pass = self.made % 4;
         if pass == 0 {
             self.outputs.push(output.clone());

@@ -6,7 +6,7 @@ use super::super::{
     json::{Config, MOST, MOST_LAYERS},
     layers::Norm,
 };
-use crate::Result;
+use crate::{Error, Result};
 
 /// The shape of a UNet.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,40 @@ impl UnetConfig {
         let config = Config::parse(file, bytes)?;
         config.check_class("UNet2DConditionModel")?;
         refuse_unsupported(&config)?;
+        let shape = Shape::read(&config)?;
+        Ok(Self {
+            input: config.size("in_channels", 4)?,
+            output: config.size("out_channels", 4)?,
+            down: shape.down()?,
+            middle: shape.middle()?,
+            up: shape.up()?,
+            time: shape.time()?,
+            context: shape.context,
+            norm: shape.norm,
+            linear_projection: config.flag("use_linear_projection", false)?,
+            symmetric: match config.number("downsample_padding", 1.0)? {
+                1.0 => true,
+                0.0 => false,
+                other => return Err(config.wrong(format!("downsample_padding is {other}; it must be 0 or 1"))),
+            },
+            centred: config.flag("center_input_sample", false)?,
+        })
+    }
+}
+
+/// What a config says of each of the blocks on the way down, which the way up mirrors.
+struct Shape<'a> {
+    config: &'a Config,
+    widths: Vec<usize>,
+    layers: Vec<usize>,
+    heads: Vec<usize>,
+    blocks: Blocks,
+    context: usize,
+    norm: Norm,
+}
+
+impl<'a> Shape<'a> {
+    fn read(config: &'a Config) -> Result<Self> {
         let widths = config.sizes("block_out_channels", &[320, 640, 1280, 1280])?;
         let count = widths.len();
         let norm = Norm { groups: config.size("norm_num_groups", 32)?, epsilon: config.positive("norm_eps", 1e-5)? };
@@ -117,83 +151,95 @@ impl UnetConfig {
             config.check_divides("norm_num_groups", norm.groups, *width)?;
             config.check_divides("attention_head_dim (the number of heads)", *heads, *width)?;
         }
-        let blocks = Blocks::read(&config, count)?;
-        let transformer =
-            |block: usize, blocks: usize| Some(TransformerConfig { heads: heads[block], blocks, context });
+        Ok(Self { config, layers, heads, blocks: Blocks::read(config, count)?, context, norm, widths })
+    }
 
-        let cross = ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"];
-        let attends = attends(&config, "down_block_types", &cross, ["DownBlock2D", "CrossAttnDownBlock2D"], count)?;
-        let mut down = Vec::new();
-        for block in 0..count {
-            let before = widths[block.saturating_sub(1)];
-            let layer = |layer: usize| -> Result<Layer> {
-                let input = if layer == 0 { before } else { widths[block] };
-                let transformer =
-                    if attends[block] { transformer(block, blocks.down(&config, block, layer)?) } else { None };
-                Ok(Layer { input, transformer })
+    fn down(&self) -> Result<Vec<Stage>> {
+        let default = ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"];
+        let attends = self.attends("down_block_types", &default, ["DownBlock2D", "CrossAttnDownBlock2D"])?;
+        let stage = |(block, attends): (usize, bool)| {
+            let (width, before) = (self.widths[block], self.widths[block.saturating_sub(1)]);
+            let layer = |layer: usize| {
+                let blocks = if attends { Some(self.blocks.down(self.config, block, layer)?) } else { None };
+                let input = if layer == 0 { before } else { width };
+                Ok(Layer { input, transformer: blocks.map(|blocks| self.transformer(block, blocks)) })
             };
-            let layers = (0..layers[block]).map(layer).collect::<Result<_>>()?;
-            down.push(Stage { layers, width: widths[block], resampled: block + 1 < count });
-        }
-
-        let cross = ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"];
-        let attends = self::attends(&config, "up_block_types", &cross, ["UpBlock2D", "CrossAttnUpBlock2D"], count)?;
-        let mut up = Vec::new();
-        for place in 0..count {
-            // The way up mirrors the way down, with one layer more a stage, because the map before each stage comes over too.
-            let block = count - 1 - place;
-            let (width, finer) = (widths[block], widths[block.saturating_sub(1)]);
-            let coarser = widths[(block + 1).min(count - 1)];
-            let layer = |layer: usize| -> Result<Layer> {
-                let below = if layer == 0 { coarser } else { width };
-                let over = if layer == layers[block] { finer } else { width };
-                config.check_divides("norm_num_groups", norm.groups, below + over)?;
-                let transformer =
-                    if attends[place] { transformer(block, blocks.up(&config, place, layer)?) } else { None };
-                Ok(Layer { input: below + over, transformer })
-            };
-            let layers = (0..=layers[block]).map(layer).collect::<Result<_>>()?;
-            up.push(Stage { layers, width, resampled: place + 1 < count });
-        }
-
-        let last = count - 1;
-        // Null means that there is nothing, a missing key the default.
-        let middle = match config.raw("mid_block_type").unwrap_or(&json!("UNetMidBlock2DCrossAttn")) {
-            Value::Null => None,
-            Value::String(kind) if kind == "UNetMidBlock2D" => Some(Middle { width: widths[last], transformer: None }),
-            Value::String(kind) if kind == "UNetMidBlock2DCrossAttn" => {
-                let transformer = transformer(last, blocks.down(&config, last, 0)?);
-                Some(Middle { width: widths[last], transformer })
-            }
-            other => return Err(unknown(&config, "mid_block_type", &other.to_string(), "UNetMidBlock2DCrossAttn")),
+            let layers = (0..self.layers[block]).map(layer).collect::<Result<_>>()?;
+            Ok(Stage { layers, width, resampled: block + 1 < self.widths.len() })
         };
+        attends.into_iter().enumerate().map(stage).collect()
+    }
+
+    fn up(&self) -> Result<Vec<Stage>> {
+        let default = ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"];
+        let attends = self.attends("up_block_types", &default, ["UpBlock2D", "CrossAttnUpBlock2D"])?;
+        let last = self.widths.len() - 1;
+        let stage = |(place, attends): (usize, bool)| {
+            // One layer more than on the way down, because the map before each stage comes over too.
+            let block = last - place;
+            let (width, finer) = (self.widths[block], self.widths[block.saturating_sub(1)]);
+            let coarser = self.widths[(block + 1).min(last)];
+            let layer = |layer: usize| {
+                let below = if layer == 0 { coarser } else { width };
+                let over = if layer == self.layers[block] { finer } else { width };
+                self.config.check_divides("norm_num_groups", self.norm.groups, below + over)?;
+                let blocks = if attends { Some(self.blocks.up(self.config, place, layer)?) } else { None };
+                Ok(Layer { input: below + over, transformer: blocks.map(|blocks| self.transformer(block, blocks)) })
+            };
+            let layers = (0..=self.layers[block]).map(layer).collect::<Result<_>>()?;
+            Ok(Stage { layers, width, resampled: place < last })
+        };
+        attends.into_iter().enumerate().map(stage).collect()
+    }
+
+    fn middle(&self) -> Result<Option<Middle>> {
+        let last = self.widths.len() - 1;
+        let width = self.widths[last];
+        // Null means that there is nothing, a missing key the default.
+        match self.config.raw("mid_block_type").map_or(Some("UNetMidBlock2DCrossAttn"), Value::as_str) {
+            Some("UNetMidBlock2D") => Ok(Some(Middle { width, transformer: None })),
+            Some("UNetMidBlock2DCrossAttn") => {
+                let blocks = self.blocks.down(self.config, last, 0)?;
+                Ok(Some(Middle { width, transformer: Some(self.transformer(last, blocks)) }))
+            }
+            Some(other) => Err(self.unknown("mid_block_type", other, "UNetMidBlock2DCrossAttn and UNetMidBlock2D")),
+            None => Ok(None),
+        }
+    }
+
+    fn time(&self) -> Result<TimeConfig> {
+        let (config, first) = (self.config, self.widths[0]);
         let time = TimeConfig {
-            waves: widths[0],
-            width: config.size("time_embedding_dim", 4 * widths[0])?,
+            waves: first,
+            width: config.size("time_embedding_dim", 4 * first)?,
             cosines_first: config.flag("flip_sin_to_cos", true)?,
             frequency_shift: config.number("freq_shift", 0.0)?,
             guidance: config.get("time_cond_proj_dim").map(|_| config.size("time_cond_proj_dim", 0)).transpose()?,
         };
-        if !widths[0].is_multiple_of(2) || widths[0] as f64 / 2.0 <= time.frequency_shift {
+        if !first.is_multiple_of(2) || first as f64 / 2.0 <= time.frequency_shift {
             return Err(config.wrong("block_out_channels must begin with an even number above 2 · freq_shift"));
         }
-        Ok(Self {
-            input: config.size("in_channels", 4)?,
-            output: config.size("out_channels", 4)?,
-            down,
-            middle,
-            up,
-            time,
-            context,
-            norm,
-            linear_projection: config.flag("use_linear_projection", false)?,
-            symmetric: match config.number("downsample_padding", 1.0)? {
-                1.0 => true,
-                0.0 => false,
-                other => return Err(config.wrong(format!("downsample_padding is {other}; it must be 0 or 1"))),
-            },
-            centred: config.flag("center_input_sample", false)?,
-        })
+        Ok(time)
+    }
+
+    fn transformer(&self, block: usize, blocks: usize) -> TransformerConfig {
+        TransformerConfig { heads: self.heads[block], blocks, context: self.context }
+    }
+
+    /// Which blocks attend to the text.
+    fn attends(&self, key: &str, default: &[&str], [plain, cross]: [&str; 2]) -> Result<Vec<bool>> {
+        let kinds = self.config.names(key, default)?;
+        self.config.check_count(key, kinds.len(), self.widths.len())?;
+        let attends = |kind: &String| match kind.as_str() {
+            kind if kind == plain => Ok(false),
+            kind if kind == cross => Ok(true),
+            other => Err(self.unknown(key, other, &format!("{plain} and {cross}"))),
+        };
+        kinds.iter().map(attends).collect()
+    }
+
+    fn unknown(&self, key: &str, found: &str, known: &str) -> Error {
+        self.config.wrong(format!("{key} has {found}, which is not supported; {known} are"))
     }
 }
 
@@ -242,22 +288,6 @@ impl Blocks {
             entry => config.as_size(key, entry, MOST_LAYERS),
         }
     }
-}
-
-/// Which blocks attend to the text.
-fn attends(config: &Config, key: &str, default: &[&str], [plain, cross]: [&str; 2], count: usize) -> Result<Vec<bool>> {
-    let kinds = config.names(key, default)?;
-    config.check_count(key, kinds.len(), count)?;
-    let attends = |kind: &String| match kind.as_str() {
-        kind if kind == plain => Ok(false),
-        kind if kind == cross => Ok(true),
-        other => Err(unknown(config, key, other, &format!("{plain} and {cross}"))),
-    };
-    kinds.iter().map(attends).collect()
-}
-
-fn unknown(config: &Config, key: &str, found: &str, known: &str) -> crate::Error {
-    config.wrong(format!("{key} has {found}, which is not supported; {known} are"))
 }
 
 /// What diffusers' UNet can also be, and Stable Diffusion's never is.

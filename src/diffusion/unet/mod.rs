@@ -26,7 +26,7 @@ pub struct Unet<B: DiffusionBackend> {
     time: TimeEmbedding<B>,
     input: Convolution<B>,
     down: Vec<Stage<B>>,
-    middle: Option<(ResidualBlock<B>, Option<(Transformer<B>, ResidualBlock<B>)>)>,
+    middle: Option<Middle<B>>,
     up: Vec<Stage<B>>,
     norm: GroupNorm<B>,
     output: Convolution<B>,
@@ -56,7 +56,7 @@ impl<B: DiffusionBackend> Unet<B> {
                     let transformer = parts.transformer(parameters, "mid_block.attentions.0", width, transformer);
                     (transformer, parts.residual(parameters, "mid_block.resnets.1", [width; 2]))
                 });
-                (first, rest)
+                Middle { first, rest }
             }),
             up: parts.stages(parameters, "up_blocks", "upsamplers", &config.up),
             norm: GroupNorm::load(parameters, "conv_norm_out", last, config.norm),
@@ -80,7 +80,7 @@ impl<B: DiffusionBackend> Unet<B> {
                 .for_each(|one| one.read(&text, into));
         };
         self.down.iter().for_each(|stage| of(stage, &mut reading));
-        if let Some((_, Some((transformer, _)))) = &self.middle {
+        if let Some(Middle { rest: Some((transformer, _)), .. }) = &self.middle {
             transformer.read(&text, &mut reading);
         }
         self.up.iter().for_each(|stage| of(stage, &mut reading));
@@ -109,7 +109,7 @@ impl<B: DiffusionBackend> Unet<B> {
                 kept.push(x.clone());
             }
         }
-        if let Some((first, rest)) = &self.middle {
+        if let Some(Middle { first, rest }) = &self.middle {
             x = first.forward(x, Some(&time));
             if let Some((transformer, last)) = rest {
                 x = last.forward(transformer.forward(x, &mut text), Some(&time));
@@ -126,6 +126,13 @@ impl<B: DiffusionBackend> Unet<B> {
         }
         self.output.forward(self.norm.forward_silu(x), None).cast(given)
     }
+}
+
+/// What stands between the way down and the way up.
+#[derive(Clone, Debug)]
+struct Middle<B: DiffusionBackend> {
+    first: ResidualBlock<B>,
+    rest: Option<(Transformer<B>, ResidualBlock<B>)>,
 }
 
 /// Layers on maps of the same size.

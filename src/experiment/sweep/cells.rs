@@ -62,6 +62,7 @@ impl SweepPlan {
                                 base_to_novel: self.base_to_novel,
                                 start: None,
                                 epochs: None,
+                                generated: None,
                                 recipe: method.recipe(shots)?,
                             };
                             cells.push(Cell {

@@ -1,7 +1,8 @@
 //! The cache of Hugging Face's tools: `models--ORGANISATION--NAME/{blobs, refs, snapshots}`.
 //!
 //! Contents lie in `blobs` under their hash, `snapshots/COMMIT` shows a commit's files by links to them, and `refs` says which
-//! commit a branch was when it was last asked for. huggingface_hub's guide "Understand caching" describes it.
+//! commit a branch was when it was last asked for. The guide "Understand caching" of
+//! `huggingface_hub` describes it.
 
 use std::{
     fs::{self, File, TryLockError},

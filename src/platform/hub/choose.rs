@@ -46,10 +46,10 @@ impl Choice {
                 .filter(|file| patterns.iter().any(|pattern| pattern.is_match(&file.name)))
                 .cloned()
                 .collect();
-            return match chosen.is_empty() {
-                true => Err(wrong(format!("no file there fits --include {}", self.include.join(" --include ")))),
-                false => Ok(chosen),
-            };
+            if chosen.is_empty() {
+                return Err(wrong(format!("no file there fits --include {}", self.include.join(" --include "))));
+            }
+            return Ok(chosen);
         }
         let variant = self.variant.as_deref();
         let index = files.iter().filter(|file| file.name == PIPELINE);
@@ -147,13 +147,13 @@ impl<'a> Folder<'a> {
                 variants.join(" or ")
             ));
         }
-        Err(match self.has_weights() {
-            true => format!(
-                "it has no safetensors{place} at this revision, and lowshot opens no pickles; a pull request there may hold a \
-                 conversion: give it by --revision refs/pr/NUMBER"
-            ),
-            false => format!("there are no weights{place}; where only some files are wanted, give --include"),
-        })
+        if !self.has_weights() {
+            return Err(format!("there are no weights{place}; where only some files are wanted, give --include"));
+        }
+        Err(format!(
+            "it has no safetensors{place} at this revision, and lowshot opens no pickles; a pull request there may hold a \
+             conversion: give it by --revision refs/pr/NUMBER"
+        ))
     }
 
     /// The variants that the weights come in.
@@ -177,7 +177,7 @@ fn is_shard(name: &str, stem: &str, variant: &str) -> bool {
     })
 }
 
-/// A pattern as huggingface_hub reads it: `*` stands for slashes too, and a folder for all that is in it.
+/// A pattern as `huggingface_hub` reads it: `*` stands for slashes too, and a folder for all that is in it.
 fn pattern(glob: &str) -> Result<Regex> {
     let all = if glob.ends_with('/') { "*" } else { "" };
     let letters = glob.chars().chain(all.chars()).map(|letter| match letter {

@@ -292,9 +292,10 @@ impl Asked<'_> {
         let (host, what) = (place(self.url), self.what);
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let usage = |why: String| Trouble::Lasting(Error::Usage(format!("{what}: {why}")));
-        let token = match self.has_token {
-            true => "a token (HF_TOKEN) of somebody who may read it",
-            false => "your token (HF_TOKEN, or 'hf auth login')",
+        let token = if self.has_token {
+            "a token (HF_TOKEN) of somebody who may read it"
+        } else {
+            "your token (HF_TOKEN, or 'hf auth login')"
         };
         match (status, header("x-error-code")) {
             (408 | 425 | 429 | 500..=599, _) => {

@@ -1,4 +1,4 @@
-//! What the environment says about the hub, in huggingface_hub's variables.
+//! What the environment says about the hub, in the variables of `huggingface_hub`.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// The hub that everybody means.
 const HUB: &str = "https://huggingface.co";
-/// How long huggingface_hub waits for an answer, and for the next bytes of a file.
+/// How long `huggingface_hub` waits for an answer, and for the next bytes of a file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the hub is, where its files are kept, and how it is spoken to.

@@ -2,7 +2,7 @@
 //! fetched here is found by them.
 //!
 //! The environment is theirs too: `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_HUB_ETAG_TIMEOUT` and
-//! `HF_HUB_DOWNLOAD_TIMEOUT` mean what huggingface_hub's documentation says.
+//! `HF_HUB_DOWNLOAD_TIMEOUT` mean what the documentation of `huggingface_hub` says.
 
 mod cache;
 mod choose;

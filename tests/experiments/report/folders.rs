@@ -111,6 +111,7 @@ impl Made {
             base_to_novel: false,
             start: None,
             epochs: None,
+            generated: None,
             recipe: self.recipe.clone().unwrap_or_else(|| Recipe::from(self.method)),
         }
     }

@@ -25,10 +25,11 @@ describe('the model that comes with the page', () => {
 describe('the list of models', () => {
   const rust = readFileSync(new URL('../../../../src/session/models.rs', import.meta.url), 'utf8');
   const demo = /pub const DEMO: &str = "(.+)";/.exec(rust)?.[1];
-  const entry = /NamedModel \{\s+name: (?:"(.+)"|DEMO),\s+repository: (?:Some\("(.+)"\)|None),\s+parameters: ([\d.]+),\s+image: (\d+),/g;
-  const native = [...rust.matchAll(entry)].map(([, name, repository, parameters, image]) => ({
+  const entry = /NamedModel \{\s+name: (?:"(.+)"|DEMO),\s+repository: (?:Some\("(.+)"\)|None),\s+(?:\/\/.*\s+)?revision: (?:"(.+)"|MAIN),\s+parameters: ([\d.]+),\s+image: (\d+),/g;
+  const native = [...rust.matchAll(entry)].map(([, name, repository, revision, parameters, image]) => ({
     name: name ?? demo,
     repository,
+    revision,
     parametersMillions: Number(parameters),
     imageSize: Number(image),
   }));
@@ -38,8 +39,8 @@ describe('the list of models', () => {
     expect(native.length).toBeGreaterThan(5);
   });
 
-  test.each(CATALOGUE)('has $name as the program has it', ({ name, repository, parametersMillions, imageSize }) => {
-    expect(native.find((model) => model.name === name)).toEqual({ name, repository, parametersMillions, imageSize });
+  test.each(CATALOGUE)('has $name as the program has it', ({ name, repository, revision, parametersMillions, imageSize }) => {
+    expect(native.find((model) => model.name === name)).toEqual({ name, repository, revision, parametersMillions, imageSize });
   });
 
   test.each(CATALOGUE)('says of $name where it comes from, and about how much is downloaded', ({ repository, source, bytes, parametersMillions }) => {
@@ -52,7 +53,7 @@ describe('the list of models', () => {
 
 describe('a model on the hub', () => {
   const model = CATALOGUE.find(({ name }) => name === 'ViT-B/32') as Listed;
-  const address = `/api/models/${model.repository}?blobs=true`;
+  const address = `/api/models/${model.repository}/revision/${model.revision}?blobs=true`;
   const file = (rfilename: string, size: number, sha?: string) => ({ rfilename, size, blobId: 'x', ...(sha ? { lfs: { sha256: sha, size } } : {}) });
   const siblings = [file('README.md', 9), file('config.json', 4186), file('model.safetensors', 605_157_884, 'abc'), file('vocab.json', 862_328), file('merges.txt', 524_657), file('pytorch_model.bin', 5, 'z')];
 

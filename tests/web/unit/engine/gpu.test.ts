@@ -39,6 +39,39 @@ describe('a GPU that is chosen by hand', () => {
   });
 });
 
+describe('half precision', () => {
+  const gpu = (report: object): Decide => ofGpu(({ name }) => (name === 'start' ? { value: { version: '1', gpu: { usable: true, name: 'Fake GPU', software: false, ...report } } } : undefined));
+
+  test('is what a GPU computes in that does it rightly, and nothing needs to be said', async () => {
+    const info = await engine.load('demo', none, 'webgpu');
+    expect(info.precision).toBe('f16');
+    expect(info.precisionReason).toBeUndefined();
+  });
+
+  test.each(['auto', 'f16'] as const)('%s: is not used where the GPU does it wrongly or not at all, and it is said why', async (precision) => {
+    decideBy(gpu({ f16: false, f16Problem: 'it computes wrongly in f16 (off by 3 of 2)' }));
+    const { device, precision: used, precisionReason } = await engine.load('demo', none, 'webgpu', precision);
+    expect([device, used]).toEqual(['webgpu', 'f32']);
+    expect(precisionReason).toBe('f32 and not f16: it computes wrongly in f16 (off by 3 of 2)');
+  });
+
+  test('is not used where that was chosen by hand', async () => {
+    const info = await engine.load('demo', none, 'webgpu', 'f32');
+    expect(info.precision).toBe('f32');
+    expect(info.precisionReason).toBeUndefined();
+  });
+
+  test('is nothing for the processor, not even when the GPU is lost for good', async () => {
+    expect((await engine.load('demo', none, 'cpu', 'f16')).precision).toBe('f32');
+    await engine.load('demo', none, 'webgpu');
+    await engine.setGround(GROUND);
+    decideBy(ofGpu(({ name }) => (name === 'imageFeatures' ? lost : undefined)));
+    await engine.imageFeatures(PIXELS);
+    expect(engine.info).toMatchObject({ device: 'cpu', precision: 'f32' });
+    expect(workers.at(-1)?.arguments[1]?.[3]).toBe('f32');
+  });
+});
+
 describe('a GPU that is lost', () => {
   test('twice is asked for again', async () => {
     await engine.load('demo', none, 'webgpu');

@@ -1,0 +1,110 @@
+//! The format of the numbers that towers compute in, and how towers get into another one.
+//!
+//! In half precision weights take half the memory and GPUs multiply two to eight times as fast. What goes into a tower (pixels) and
+//! what comes out (features) is f32 in any case. Inside, matrix products add up in f32 and give half precision; statistics of
+//! layer norms, softmax and the functions of activations are computed in f32 (Micikevicius and others, "Mixed precision training",
+//! 2018). What learns is in f32, and so is a tower that trains.
+
+use std::{fmt, str::FromStr};
+
+use burn::{
+    backend::Autodiff,
+    tensor::{FloatDType, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use super::ClipBackend;
+use crate::Error;
+
+/// The format of a tower's weights and of what passes between its layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// IEEE single precision: 8 bits of exponent, 23 of fraction.
+    #[default]
+    F32,
+    /// IEEE half precision: 5 bits of exponent, 10 of fraction.
+    F16,
+    /// Half precision with the range of f32: 8 bits of exponent, 7 of fraction.
+    Bf16,
+}
+
+impl Precision {
+    /// Its name on the command line and in JavaScript.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// As Burn calls it.
+    pub fn dtype(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::F16 => FloatDType::F16,
+            Self::Bf16 => FloatDType::BF16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        [Self::F32, Self::F16, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.name() == name)
+            .ok_or_else(|| Error::Usage(format!("precision {name:?}: choose f32, f16 or bf16")))
+    }
+}
+
+/// How the tensors of a tower on `B` become those of the same tower on `C`.
+pub(super) trait Conversion<B: ClipBackend, C: ClipBackend> {
+    /// A tensor that is in the tower's format.
+    fn tensor<const D: usize>(&self, tensor: &Tensor<B, D>) -> Tensor<C, D>;
+
+    /// A vector that is f32 in every tower.
+    fn vector(&self, vector: &Tensor<B, 1>) -> Tensor<C, 1>;
+
+    /// A frozen matrix.
+    fn matrix(&self, matrix: &B::Matrix) -> C::Matrix;
+}
+
+/// To where gradients can be recorded; the matrices are shared.
+pub(super) struct Tracked;
+
+impl<B: ClipBackend> Conversion<B, Autodiff<B>> for Tracked {
+    fn tensor<const D: usize>(&self, tensor: &Tensor<B, D>) -> Tensor<Autodiff<B>, D> {
+        Tensor::from_inner(tensor.clone())
+    }
+
+    fn vector(&self, vector: &Tensor<B, 1>) -> Tensor<Autodiff<B>, 1> {
+        Tensor::from_inner(vector.clone())
+    }
+
+    fn matrix(&self, matrix: &B::Matrix) -> B::Matrix {
+        matrix.clone()
+    }
+}
+
+impl<B: ClipBackend> Conversion<B, B> for Precision {
+    fn tensor<const D: usize>(&self, tensor: &Tensor<B, D>) -> Tensor<B, D> {
+        tensor.clone().cast(self.dtype())
+    }
+
+    fn vector(&self, vector: &Tensor<B, 1>) -> Tensor<B, 1> {
+        vector.clone()
+    }
+
+    fn matrix(&self, matrix: &B::Matrix) -> B::Matrix {
+        B::matrix(B::weight(matrix).cast(self.dtype()))
+    }
+}
