@@ -16,5 +16,6 @@ pub mod group_norm;
 pub mod winograd;
 
 // The tests choose the number of threads.
-#[cfg(all(test, feature = "native"))]
+#[cfg(feature = "native")]
+#[cfg(test)]
 mod tests;
