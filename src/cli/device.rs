@@ -89,6 +89,10 @@ impl Compute {
     }
 
     /// The first that works; why no GPU does, in a build that could use one, is a note.
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "wgpu")),
+        allow(clippy::unused_self, reason = "GPUs are asked for a precision")
+    )]
     fn fastest(self) -> Started {
         #[allow(unused_mut, reason = "in a build without GPUs there is nothing to be tried")]
         let mut reasons: Vec<String> = Vec::new();
