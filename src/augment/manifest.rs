@@ -175,7 +175,7 @@ mod tests {
         let (b, a) = (entry("b/0.png", "1"), entry("a/0.png", "2"));
         manifest.append(&[b.clone(), a.clone()]).unwrap();
         let newer = entry("b/0.png", "3");
-        manifest.append(&[newer.clone()]).unwrap();
+        manifest.append(std::slice::from_ref(&newer)).unwrap();
         assert_eq!(std::fs::read_to_string(manifest.path()).unwrap().lines().count(), 3);
         manifest.tidy().unwrap();
         assert_eq!(std::fs::read_to_string(manifest.path()).unwrap(), a.line() + &newer.line());
@@ -191,14 +191,14 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let manifest = Manifest::of(folder.path());
             std::fs::write(manifest.path(), first.line() + &line[..length]).unwrap();
-            manifest.append(&[last.clone()]).unwrap();
+            manifest.append(std::slice::from_ref(&last)).unwrap();
             assert_eq!(std::fs::read_to_string(manifest.path()).unwrap(), first.line() + &last.line(), "{length}");
         }
         // Whole but for its end, it is an entry like others.
         let folder = tempfile::tempdir().unwrap();
         let manifest = Manifest::of(folder.path());
         std::fs::write(manifest.path(), first.line() + line.trim_end()).unwrap();
-        manifest.append(&[last.clone()]).unwrap();
+        manifest.append(std::slice::from_ref(&last)).unwrap();
         assert_eq!(manifest.read().unwrap().by_picture.into_values().collect::<Vec<_>>(), [first, torn, last]);
     }
 

@@ -93,7 +93,7 @@ impl Drop for Progress {
 /// A time that nobody knows better than to two digits.
 fn roughly(seconds: f64) -> String {
     match seconds {
-        seconds if seconds < 99.5 => format!("{:.0} s", seconds),
+        seconds if seconds < 99.5 => format!("{seconds:.0} s"),
         seconds => duration(seconds),
     }
 }

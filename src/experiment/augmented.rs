@@ -5,7 +5,7 @@
 //! 0 on. What the manifest beside them calls dropped is not used, whether its file is still there or not.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// It is there and cannot be read.
-pub fn dropped(root: &Path) -> Result<HashSet<String>> {
+pub fn dropped(root: &Path) -> Result<BTreeSet<String>> {
     let entries = Manifest::of(root).read()?.by_picture;
     Ok(entries.into_iter().filter(|(_, entry)| entry.dropped.is_some()).map(|(picture, _)| picture).collect())
 }
@@ -54,7 +54,7 @@ fn place(root: &Path, path: &str) -> String {
 ///
 /// # Errors
 /// [`Error::Data`] where there is none at all.
-pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &HashSet<String>) -> Result<Vec<Item>> {
+pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &BTreeSet<String>) -> Result<Vec<Item>> {
     let items: Vec<Item> = distinct(train)
         .flat_map(|item| {
             let all = images(root, "label_preserving", item).into_iter();
