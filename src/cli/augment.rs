@@ -108,7 +108,7 @@ pub struct Augment {
     /// Write a contact sheet: sources and pictures side by side, with their similarity to the class [default file: augment.html
     /// beside the pictures].
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    #[allow(clippy::option_option, reason = "clap's way of a flag whose value may be left out")]
+    #[allow(clippy::option_option, reason = "not given, given without a file, and given with one")]
     review: Option<Option<PathBuf>>,
     /// Drop preserving pictures whose CLIP similarity to their class is below this.
     #[arg(long, value_name = "THRESHOLD", allow_negative_numbers = true)]
