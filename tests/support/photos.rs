@@ -14,7 +14,7 @@ pub const TEMPLATE: &str = "a centered satellite photo of {}.";
 
 /// The samples inside the package.
 pub fn samples() -> Dataset {
-    Dataset::open("eurosat", Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples"))).unwrap()
+    Dataset::open("eurosat", Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples"))).expect("the samples")
 }
 
 /// Photos with labels, as a visitor would have added them.
@@ -37,7 +37,7 @@ pub fn photos(
     for (label, class) in classes.iter().enumerate() {
         let items = list(&dataset.split).iter().filter(|item| dataset.split.classes[item.label] == *class);
         for item in items.skip(skip).take(each) {
-            pictures.push(decode(&dataset.read(item).unwrap(), &item.path).unwrap());
+            pictures.push(decode(&dataset.read(item).expect("a sample"), &item.path).expect("a picture"));
             labels.push(label);
         }
     }
@@ -49,10 +49,13 @@ pub fn photos(
 
 impl Photos {
     pub fn plain(&self, preprocess: &Preprocess) -> Vec<Vec<u8>> {
-        self.pictures.iter().map(|picture| preprocess.pixels(picture).unwrap()).collect()
+        self.pictures.iter().map(|picture| preprocess.pixels(picture).expect("a picture that fits")).collect()
     }
 
     pub fn wanted(&self, preprocess: &Preprocess, wanted: &[Wanted]) -> Vec<Vec<u8>> {
-        wanted.iter().map(|wanted| wanted.view.pixels(preprocess, &self.pictures[wanted.example]).unwrap()).collect()
+        wanted
+            .iter()
+            .map(|wanted| wanted.view.pixels(preprocess, &self.pictures[wanted.example]).expect("a picture that fits"))
+            .collect()
     }
 }
