@@ -1,7 +1,7 @@
 //! Group normalisation (Wu and He, 2018), followed by SiLU or not.
 //!
 //! Moments are taken of every channel over a chunk of places that stays in cache: first the mean, then the squares about it, so that
-//! nothing large is subtracted from something large. They are joined in double precision (Chan, Golub and LeVeque, 1979), chunks in
+//! nothing large is subtracted from something large. They are joined in double precision (Chan et al., 1979), chunks in
 //! order and then the channels of a group. What remains is one factor and one summand a channel.
 
 use std::mem::MaybeUninit;
