@@ -47,7 +47,7 @@ fn layout(root: &Path) -> String {
     lines.concat()
 }
 
-/// `layout.txt` is what huggingface_hub makes of the same repository.
+/// `layout.txt` is what `huggingface_hub` makes of the same repository.
 #[cfg(unix)]
 #[test]
 fn fetched_by_both() {
