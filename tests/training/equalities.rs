@@ -202,7 +202,7 @@ fn a_picture_counts_by_its_weight() {
     // The loss and all its gradients, one after the other.
     let mut found = |weights: Vec<f32>| {
         let (loss, gradients) = training.gradients(Batch { weights, ..problem.batch(false) }, false).unwrap();
-        let gradients = gradients.into_iter().flatten().flat_map(|gradient| values(gradient));
+        let gradients = gradients.into_iter().flatten().flat_map(values);
         std::iter::once(loss.into_scalar()).chain(gradients).collect::<Vec<f32>>()
     };
     let mut by =
