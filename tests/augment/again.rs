@@ -66,7 +66,7 @@ fn only_what_is_missing_damaged_or_different_is_made() {
     assert_eq!(found(&json, "label_preserving", "different"), 20);
     assert_eq!(made(&again("")), [20, 20, 20]);
     assert_eq!(folder.bytes(), whole);
-    let mut arguments = studio.arguments("out", "--strength 0.9 --json");
+    let mut arguments = Studio::arguments("out", "--strength 0.9 --json");
     let at = arguments.iter().position(|argument| argument == "both").unwrap();
     arguments[at] = "breaking".into();
     assert_eq!(made(&studio.0.run(arguments).json()), [0, 20, 20]);
@@ -75,7 +75,7 @@ fn only_what_is_missing_damaged_or_different_is_made() {
     let folder = studio.folder("more");
     studio.augment("more", "--shard 1/10").done();
     let before = folder.bytes();
-    let mut arguments = studio.arguments("more", "--shard 1/10 --json");
+    let mut arguments = Studio::arguments("more", "--shard 1/10 --json");
     let at = arguments.iter().position(|argument| argument == "--per-image").unwrap();
     arguments[at + 1] = "3".into();
     assert_eq!(made(&studio.0.run(arguments).json()), [1, 1, 1]);

@@ -31,7 +31,7 @@ fn killed_at_any_moment_the_same_command_finishes_it() {
         // Killed twice, so that the second process begins with what the first has left.
         for part in [0.3, 0.6] {
             let mut command = studio.0.command();
-            command.args(studio.arguments(&out, "--batch 2")).stdout(Stdio::null()).stderr(Stdio::null());
+            command.args(Studio::arguments(&out, "--batch 2")).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
             // Fractions that fill the time evenly, whatever their number: multiples of the golden ratio.
             sleep(whole.mul_f64((kill as f64 * 0.618_033_988_75 + part).fract() * 0.9));
@@ -56,7 +56,7 @@ fn interrupting_ends_with_whole_files_and_exit_130() {
     let studio = Studio::new();
     studio.augment("unbroken", "").done();
     let mut command = studio.0.command();
-    command.args(studio.arguments("out", "")).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(Studio::arguments("out", "")).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let folder = studio.folder("out");
     let start = Instant::now();

@@ -6,7 +6,7 @@ use crate::studio::{Studio, made};
 
 fn spawn(studio: &Studio, out: &str, more: &str) -> Child {
     let mut command = studio.0.command();
-    command.args(studio.arguments(out, more)).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(Studio::arguments(out, more)).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
@@ -44,7 +44,7 @@ fn shards_batches_and_processes_give_the_same_bytes() {
 fn another_seed_gives_other_pictures_of_the_same_image() {
     let studio = Studio::new();
     let run = |seed: &str| {
-        let mut arguments = studio.arguments(seed, &format!("--seed {seed} --shard 1/160"));
+        let mut arguments = Studio::arguments(seed, &format!("--seed {seed} --shard 1/160"));
         let at = arguments.iter().position(|argument| argument == "--shots").unwrap();
         arguments[at + 1] = "all".into();
         studio.0.run(arguments).done();

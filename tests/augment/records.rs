@@ -87,7 +87,7 @@ fn every_picture_is_made_and_recorded() {
 fn only_what_was_asked_for_is_made() {
     let studio = Studio::new();
     let counts = |out: &str, kind: &str, more: &str| {
-        let mut arguments = studio.arguments(out, &format!("{more} --json --shard 1/5"));
+        let mut arguments = Studio::arguments(out, &format!("{more} --json --shard 1/5"));
         let at = arguments.iter().position(|argument| argument == "both").unwrap();
         arguments[at] = kind.to_owned();
         let json = studio.0.run(arguments).json();

@@ -32,7 +32,7 @@ fn settings_that_make_no_sense() {
         |(more, words)| {
             // A flag that stands there twice is refused by itself, so the usual ones make room.
             let given = more.split(' ').next().unwrap();
-            let mut arguments = studio.arguments("out", "");
+            let mut arguments = Studio::arguments("out", "");
             if let Some(at) = arguments.iter().position(|argument| argument == given) {
                 arguments.drain(at..at + 2);
             }
@@ -41,15 +41,15 @@ fn settings_that_make_no_sense() {
             assert!(studio.folder("out").pictures().is_empty());
         },
     );
-    let mut arguments = studio.arguments("out", "--strength 1.5");
+    let mut arguments = Studio::arguments("out", "--strength 1.5");
     let at = arguments.iter().position(|argument| argument == "both").unwrap();
     arguments[at] = "breaking".into();
     studio.0.run(arguments).refused_for(&["1.5", "at most 1"]);
-    let mut arguments = studio.arguments("out", "--filter 0.2");
+    let mut arguments = Studio::arguments("out", "--filter 0.2");
     let at = arguments.iter().position(|argument| argument == "both").unwrap();
     arguments[at] = "breaking".into();
     studio.0.run(arguments).refused_for(&["--filter", "--kind breaking"]);
-    let mut arguments = studio.arguments("out", "--breaking-pair independent");
+    let mut arguments = Studio::arguments("out", "--breaking-pair independent");
     let at = arguments.iter().position(|argument| argument == "--per-image").unwrap();
     arguments[at + 1] = "1".into();
     studio.0.run(arguments.clone()).refused_for(&["independent", "--per-image 2"]);
@@ -63,7 +63,7 @@ fn models_that_are_none() {
     let studio = Studio::new();
     let machine = &studio.0;
     let with_model = |model: &str| {
-        let mut arguments = studio.arguments("out", "");
+        let mut arguments = Studio::arguments("out", "");
         let at = arguments.iter().position(|argument| argument == "sd").unwrap();
         arguments[at] = model.to_owned();
         machine.run(arguments)
@@ -89,7 +89,7 @@ fn data_that_cannot_be_used() {
     let studio = Studio::new();
     let machine = &studio.0;
     let with_dataset = |dataset: &str| {
-        let mut arguments = studio.arguments("out", "");
+        let mut arguments = Studio::arguments("out", "");
         let at = arguments.iter().position(|argument| argument == "eurosat").unwrap();
         arguments[at] = dataset.to_owned();
         machine.run(arguments)

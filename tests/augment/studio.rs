@@ -27,7 +27,7 @@ impl Studio {
     }
 
     /// The command with small settings: two pictures of each kind for one image of each of the ten classes, 5 and 2 steps of 8.
-    pub fn arguments(&self, out: &str, more: &str) -> Vec<String> {
+    pub fn arguments(out: &str, more: &str) -> Vec<String> {
         let usual =
             "augment --dataset eurosat --shots 1 --kind both --model sd --per-image 2 --size 32 --steps 8 --out";
         let root = ["--root-path".to_owned(), repository("samples")];
@@ -36,7 +36,7 @@ impl Studio {
 
     /// Runs it.
     pub fn augment(&self, out: &str, more: &str) -> Finished {
-        self.0.run(self.arguments(out, more))
+        self.0.run(Self::arguments(out, more))
     }
 
     pub fn folder(&self, out: &str) -> Generated {
