@@ -62,9 +62,9 @@ fn a_killed_run_is_finished_by_the_same_command() {
 }
 
 /// Trains all that can be trained in the towers, with drop-out, crops and mirroring.
-fn towers(samples: &str, out: &str) -> Vec<String> {
+fn towers(samples: &str, out: &str, steps: usize) -> Vec<String> {
     let arguments = format!(
-        "train --dataset eurosat --enable_lora --enable_BitFit --enable_MetaAdapter --shots 2 --seed 3 --iters 30 \
+        "train --dataset eurosat --enable_lora --enable_BitFit --enable_MetaAdapter --shots 2 --seed 3 --iters {steps} \
          --batch_size 6 --lr 1e-3 --out {out} --root_path"
     );
     arguments.split_whitespace().map(str::to_owned).chain([samples.to_owned()]).collect()
@@ -80,7 +80,7 @@ fn training_through_the_towers_survives_kills_at_any_moment() {
     let kills: u64 = std::env::var("LOWSHOT_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5);
     let samples = repository("samples");
     let machine = Machine::new();
-    let arguments = towers(&samples, "unbroken");
+    let arguments = towers(&samples, "unbroken", 30);
     // Once for the feature cache, so that the second one takes as long as those that follow.
     machine.run(arguments.iter()).done();
     std::fs::remove_dir_all(machine.path("unbroken")).unwrap();
@@ -88,7 +88,7 @@ fn training_through_the_towers_survives_kills_at_any_moment() {
     machine.run(arguments.iter()).done();
     let whole = start.elapsed();
     let expected = Run::new(machine.path("unbroken"));
-    let arguments = towers(&samples, "run");
+    let arguments = towers(&samples, "run", 30);
     let mut went_on = 0;
     for kill in 0..kills {
         let mut command = machine.command();
@@ -113,10 +113,12 @@ fn training_through_the_towers_survives_kills_at_any_moment() {
 #[cfg(unix)]
 #[test]
 fn interrupting_writes_a_checkpoint_and_exits_130() {
+    // A checkpoint is first written after a second, and then steps must be left.
+    const STEPS: usize = 150;
     let samples = repository("samples");
     let machine = Machine::new();
-    machine.run(towers(&samples, "unbroken").iter()).done();
-    let arguments = towers(&samples, "run");
+    machine.run(towers(&samples, "unbroken", STEPS).iter()).done();
+    let arguments = towers(&samples, "run", STEPS);
     let mut command = machine.command();
     let mut child = command.args(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
