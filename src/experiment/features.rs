@@ -184,7 +184,7 @@ impl FeatureCache {
         Ok((features, source))
     }
 
-    /// The same, handed over in portions of [`SEGMENT`], so that not all of them are in memory at once.
+    /// The same, handed over in portions, so that not all of them are in memory at once.
     ///
     /// # Errors
     /// As [`FeatureCache::features`], and of `take`.

@@ -115,7 +115,7 @@ impl Client {
     /// A whole answer of at most `limit` bytes; `what` is it to the user.
     ///
     /// # Errors
-    /// As [`refusal`], after several tries where that is worth it.
+    /// What the hub refused, after several tries where that is worth it.
     pub fn read(&self, url: &str, what: &str, limit: u64, tell: &mut Tell<'_>) -> Result<Vec<u8>> {
         persist(tell, || {
             // Where nothing has come yet, there is nothing to save by patience.
