@@ -26,6 +26,15 @@ import { Trying } from './trying.ts';
 const SETTINGS = 'lowshot-settings';
 
 /** Opens what is stored, begins to load the model, and gives the page what it shows meanwhile. */
+/** The page's first drawing is done: compiling the model's code, on every processor that there is, would make it wait. */
+function drawn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof requestAnimationFrame === 'function') requestAnimationFrame(() => setTimeout(resolve));
+    // A tab that nobody looks at draws nothing.
+    setTimeout(resolve, 250);
+  });
+}
+
 export async function createApp(): Promise<App> {
   const container = new Container({ ...EMPTY, settings: storedSettings() });
   const notices = new Notices(container);
@@ -91,7 +100,7 @@ class LowshotApp implements App {
       await this.#projects.show(this.#projects.empty('My project'));
       await this.#models.use(DEMO);
     } else {
-      const loading = this.#models.use(DEMO);
+      const loading = drawn().then(() => this.#models.use(DEMO));
       await this.#openSample('eurosat');
       await loading;
     }
