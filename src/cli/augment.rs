@@ -261,11 +261,11 @@ impl Task for Augment {
         let mut plan = self.plan::<B>(&dataset, device)?;
         let items = self.items(&dataset, &mut progress)?;
         let out = self.out.clone().unwrap_or_else(|| dataset.root.clone());
+        let folder = models::pipeline(&self.model)?;
         // What cannot be written is best known before anything large is read.
         let claims = if self.dry_run { None } else { Some(Claims::open(&out)?) };
         let clip = self.filter.is_some() || self.review.is_some();
         let clip = if clip { Some(Clip::<B>::load(&self.clip, device, &dataset, &mut progress)?) } else { None };
-        let folder = models::pipeline(&self.model)?;
         let loading = Loading { precision: self.compute.precision, variant: self.variant.clone() };
         let mut pipeline = Pipeline::<B>::load(&native::FolderFiles::open(&folder)?, &loading, device)?;
         if let Some(tiny) = &self.tiny_autoencoder {
