@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Error, Result,
     adapter::tuning::BreakingPair,
-    augment::manifest::Manifest,
+    augment::{manifest::Manifest, origin::Kind, plan},
     data::{Item, quote},
 };
 
@@ -26,9 +26,8 @@ pub fn dropped(root: &Path) -> Result<BTreeSet<String>> {
 }
 
 /// The generated images of one kind for one training image, by their paths relative to `root`, in order.
-fn images(root: &Path, kind: &str, item: &Item) -> Vec<String> {
-    let stem = Path::new(&item.path).with_extension("");
-    let folder = PathBuf::from(kind).join(stem);
+fn images(root: &Path, kind: Kind, item: &Item) -> Vec<String> {
+    let folder = PathBuf::from(plan::folder(kind, item));
     let mut found: Vec<(usize, String)> = std::fs::read_dir(root.join(&folder))
         .into_iter()
         .flatten()
@@ -57,7 +56,7 @@ fn place(root: &Path, path: &str) -> String {
 pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &BTreeSet<String>) -> Result<Vec<Item>> {
     let items: Vec<Item> = distinct(train)
         .flat_map(|item| {
-            let all = images(root, "label_preserving", item).into_iter();
+            let all = images(root, Kind::LabelPreserving, item).into_iter();
             let paths = all.filter(|path| !dropped.contains(path)).take(most);
             paths.map(|path| Item { path: place(root, &path), ..item.clone() }).collect::<Vec<_>>()
         })
@@ -65,7 +64,7 @@ pub fn preserving(root: &Path, train: &[Item], most: usize, dropped: &BTreeSet<S
     if items.is_empty() {
         return Err(none(
             root,
-            "label_preserving",
+            Kind::LabelPreserving,
             train,
             "make them with 'lowshot augment', or leave --preserving out",
         ));
@@ -81,11 +80,11 @@ pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[
     let mut pairs: Vec<[String; 2]> = Vec::new();
     let mut any = false;
     for item in distinct(train) {
-        let first = images(root, "label_breaking", item);
+        let first = images(root, Kind::LabelBreaking, item);
         any |= !first.is_empty();
         match pair {
             BreakingPair::Regenerated => {
-                let second = images(root, "label_breaking_view", item);
+                let second = images(root, Kind::LabelBreakingView, item);
                 let of = |path: &String| path.rsplit('/').next().map(str::to_owned);
                 for path in first {
                     if let Some(view) = second.iter().find(|view| of(view) == of(&path)) {
@@ -102,14 +101,14 @@ pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[
     }
     if !any {
         let advice = "make them with 'lowshot augment --kind breaking', or leave the breaking loss out";
-        return Err(none(root, "label_breaking", train, advice));
+        return Err(none(root, Kind::LabelBreaking, train, advice));
     }
     if pairs.is_empty() {
         let (kind, advice) = match pair {
             BreakingPair::Regenerated => {
-                ("label_breaking_view", "make them with 'lowshot augment', or give --breaking-pair independent")
+                (Kind::LabelBreakingView, "make them with 'lowshot augment', or give --breaking-pair independent")
             }
-            BreakingPair::Independent => ("label_breaking", "two of each image are needed for a pair"),
+            BreakingPair::Independent => (Kind::LabelBreaking, "two of each image are needed for a pair"),
         };
         return Err(none(root, kind, train, advice));
     }
@@ -122,11 +121,10 @@ fn distinct(train: &[Item]) -> impl Iterator<Item = &Item> {
     train.iter().filter(move |item| seen.insert(&item.path))
 }
 
-fn none(root: &Path, kind: &str, train: &[Item], advice: &str) -> Error {
-    let example = train.first().map_or_else(String::new, |item| {
-        let stem = Path::new(&item.path).with_extension("");
-        format!(" (looked for {}, among others)", quote(&format!("{kind}/{}/0.png", stem.display())))
-    });
+fn none(root: &Path, kind: Kind, train: &[Item], advice: &str) -> Error {
+    let example = train
+        .first()
+        .map_or_else(String::new, |item| format!(" (looked for {}, among others)", quote(&plan::path(kind, item, 0))));
     let why = format!("nothing there for the training images{example}: {advice}");
-    Error::Data { place: root.join(kind).display().to_string(), why }
+    Error::Data { place: root.join(kind.folder()).display().to_string(), why }
 }
