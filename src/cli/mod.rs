@@ -3,6 +3,7 @@
 //! This is the only folder that prints: results on stdout, everything else on stderr.
 
 mod augment;
+mod bench;
 mod classify;
 mod convert;
 mod demo;
@@ -50,6 +51,7 @@ enum Command {
     Serve(serve::Serve),
     Fetch(fetch::Fetch),
     Models(models::Models),
+    Bench(Box<bench::Bench>),
     Doctor(doctor::Doctor),
 }
 
@@ -73,6 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Command::Serve(command) => command.run(page),
         Command::Fetch(command) => command.run(),
         Command::Models(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     match result {
