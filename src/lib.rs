@@ -19,6 +19,7 @@ pub mod adapter;
 pub mod clip;
 pub mod data;
 pub mod error;
+pub mod hash;
 pub mod platform;
 pub mod session;
 pub mod train;

@@ -1,12 +1,11 @@
 //! A pipeline's folder as diffusers writes it: `model_index.json`, and a folder for each component.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::schedule::SchedulerKind;
 use crate::{
-    Error, Result,
-    weights::{Blob, Checkpoint, ModelFiles, checkpoint::hex},
+    Error, Result, hash,
+    weights::{Blob, Checkpoint, ModelFiles},
 };
 use std::sync::Arc;
 
@@ -156,7 +155,7 @@ impl Component<'_> {
     /// As [`Checkpoint::from_component`].
     pub(super) fn weights(&self, stem: &str, variant: Option<&str>, config: &[u8]) -> Result<(Checkpoint, String)> {
         let checkpoint = Checkpoint::from_component(self, stem, variant)?;
-        let sha256 = combined(&[("config", &sha256(config)), ("weights", &checkpoint.sha256())]);
+        let sha256 = combined(&[("config", &hash::sha256(config)), ("weights", &checkpoint.sha256())]);
         Ok((checkpoint, sha256))
     }
 }
@@ -180,12 +179,7 @@ impl ModelFiles for Component<'_> {
     }
 }
 
-/// SHA-256 in hex.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 /// One hash for several, each a line with its name, in this order.
 pub(super) fn combined(parts: &[(&str, &str)]) -> String {
-    sha256(parts.iter().map(|(name, sha256)| format!("{name} {sha256}\n")).collect::<String>().as_bytes())
+    hash::sha256(parts.iter().map(|(name, sha256)| format!("{name} {sha256}\n")).collect::<String>())
 }

@@ -22,10 +22,10 @@ use crate::{
     Error, Result,
     clip::{ClipBackend, Precision},
     data::decode::decode,
+    hash,
     platform::{native, parallel},
     session::Backbone,
     train,
-    weights::checkpoint::hex,
 };
 
 /// Pictures that go through the image tower together.
@@ -135,7 +135,7 @@ impl FeatureCache {
             Precision::F32 => key,
             precision => format!("{key}|{precision}"),
         };
-        let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
+        let folder = folder.join("features").join(&hash::sha256(key)[..32]);
         let mut cache = Self { folder: Some(folder), ..Self::default() };
         cache.refresh(backbone.config.embedding, observer)?;
         Ok(cache)
@@ -288,7 +288,7 @@ impl FeatureCache {
     fn wait_for_others(&self, label: &str, observer: &mut dyn Observer) -> Result<Option<File>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         native::create_folder(folder)?;
-        let path = folder.join(format!("{}.lock", &hex(&Sha256::digest(label))[..32]));
+        let path = folder.join(format!("{}.lock", &hash::sha256(label)[..32]));
         let open = File::options().create(true).append(true).open(&path);
         let file = open.map_err(|source| Error::write(&path, source))?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {

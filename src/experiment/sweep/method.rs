@@ -1,14 +1,13 @@
 //! A method of a sweep: a name, or a name with changes to the method's default settings.
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use crate::{
     Error, Result,
     adapter::{Method, Recipe, tuning::Preset},
     data::Shots,
-    weights::checkpoint::hex,
+    hash,
 };
 
 /// Longer folder names are cut, because file systems have limits and people patience.
@@ -148,7 +147,7 @@ fn label_of(name: &str, changes: &Table) -> String {
     if label.len() <= LONGEST {
         return label;
     }
-    format!("{name},{}", &hex(&Sha256::digest(&label))[..12])
+    format!("{name},{}", &hash::sha256(&label)[..12])
 }
 
 fn shown(changes: &Table) -> String {
