@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     device::{Device, Task},
-    picture::{self, Example, Picture, Rung},
+    picture::{Example, Picture, Rung},
     progress::{self, Progress},
     table,
 };
@@ -20,7 +20,7 @@ use crate::{
     experiment::{
         features::{FeatureCache, ImageSource},
         plan::LogitScale,
-        report::html::thousands,
+        report::html::{duration, thousands},
         workbench::Workbench,
     },
     platform::{models, native},
@@ -115,7 +115,7 @@ impl Task for Demo {
                 name.to_owned(),
                 table::percent(metrics.top1),
                 format!("{:.1} – {:.1} %", metrics.ci95[0] * 100.0, metrics.ci95[1] * 100.0),
-                picture::duration(seconds),
+                duration(seconds),
                 thousands(parameters),
                 table::bar(metrics.top1, 24),
             ]);
@@ -154,9 +154,9 @@ impl Task for Demo {
         table::rows(&["method", "accuracy", "95 % interval", "learnt in", "trained", ""], &rows, &[1, 2, 3, 4]);
         table::line(&format!(
             "\nModel loaded in {}, {} pictures seen in {}. The picture of this: {}",
-            picture::duration(loaded),
+            duration(loaded),
             split.train.len() + split.val.len() + split.test.len(),
-            picture::duration(features),
+            duration(features),
             self.out.display()
         ));
         if backbone.name == "demo" {
