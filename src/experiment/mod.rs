@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod augmented;
 pub mod dataset;
+pub mod drawn;
 pub mod execute;
 pub mod features;
 pub mod journal;
