@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::schedule::SchedulerKind;
 use crate::{
     Error, Result, hash,
     weights::{Blob, Checkpoint, ModelFiles},
@@ -17,7 +16,7 @@ const PIPELINES: [&str; 4] = [
     "LatentConsistencyModelImg2ImgPipeline",
 ];
 
-/// What the parts must be. The scheduler's classes are those of [`SchedulerKind`].
+/// What the parts must be. The scheduler may be any, because another can be used; its own file says more.
 const CLASSES: [(&str, &[&str]); 5] = [
     ("scheduler", &[]),
     ("text_encoder", &["CLIPTextModel"]),
@@ -62,12 +61,6 @@ impl<'a> Folder<'a> {
             let Some(class) = index[component][1].as_str() else {
                 return Err(wrong(format!("it names no {component}, which the pipeline needs; use a whole pipeline")));
             };
-            if component == "scheduler" && SchedulerKind::from_class(class).is_none() {
-                let known = SchedulerKind::ALL.map(SchedulerKind::class).join(", ");
-                return Err(wrong(format!(
-                    "the scheduler {class} is not known; write one of {known} here and into scheduler/scheduler_config.json"
-                )));
-            }
             if component != "scheduler" && !classes.contains(&class) {
                 let known = classes.join(" and ");
                 return Err(wrong(format!("its {component} is a {class}, which is not supported; {known} is")));
