@@ -13,7 +13,6 @@ pub mod plan;
 pub mod report;
 pub mod result;
 pub mod run;
-pub mod segment;
 pub mod sweep;
 pub mod tensorboard;
 pub mod towers;
