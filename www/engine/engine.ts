@@ -4,7 +4,7 @@
  */
 import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
-import { type ModelFiles, type ToLoad, loadedOn, noGpu } from './loading.ts';
+import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
 import { type ModelInfo, measured, onProcessor } from './measuring.ts';
 import type { Device, Failure, Grid, Kept, Pixels, Precision, Prediction, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
 import { type Ground, Told } from './told.ts';
@@ -25,6 +25,12 @@ export interface TrainOptions {
   readonly templates: readonly string[];
   readonly checkpoint?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Features row by row, and the precision that they were computed in. */
+export interface Described {
+  readonly features: Float32Array<ArrayBuffer>;
+  readonly precision: Precision;
 }
 
 interface Model extends ToLoad {
@@ -89,8 +95,13 @@ export class Engine {
     await this.#with((handle) => this.#told.tell(handle));
   }
 
-  imageFeatures(pixels: Pixels): Promise<Float32Array<ArrayBuffer>> {
-    return this.#with((handle) => handle.call('imageFeatures', [pixels]));
+  async imageFeatures(pixels: Pixels): Promise<Float32Array<ArrayBuffer>> {
+    return (await this.describe(pixels)).features;
+  }
+
+  /** The same with what it was computed in, since a GPU may take over at any moment. */
+  describe(pixels: Pixels): Promise<Described> {
+    return this.#with(async (handle) => ({ features: await handle.call('imageFeatures', [pixels]), precision: details(handle).info.precision }));
   }
 
   classify(pixels: Pixels): Promise<readonly Prediction[]> {
