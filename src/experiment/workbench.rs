@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Learning on features that takes longer is worth a word.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an adapter classified some items.
 #[derive(Clone, Debug)]
