@@ -23,10 +23,10 @@ impl<B: ClipBackend> Embedding<B> {
         }
     }
 
-    /// The ids of so many texts, one text after the other, all of the same length → `[texts, tokens, width]`.
-    pub fn forward(&self, ids: Vec<i64>, texts: usize) -> Tensor<B, 3> {
+    /// The ids of texts of so many `tokens` each, one text after the other → `[texts, tokens, width]`.
+    pub fn forward(&self, ids: Vec<i64>, tokens: usize) -> Tensor<B, 3> {
         let (count, [_, width]) = (ids.len(), self.tokens.dims());
-        let tokens = count.checked_div(texts).unwrap_or(0);
+        let texts = count.checked_div(tokens).unwrap_or(0);
         let ids = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [count]), &self.tokens.device());
         let embedded = self.tokens.clone().select(0, ids).reshape([texts, tokens, width]);
         embedded + self.positions.clone().narrow(0, 0, tokens).unsqueeze::<3>()

@@ -55,7 +55,7 @@ impl<B: ClipBackend> Text<B> {
             let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
             (0..tokens).map(move |position| i64::from(id(position)))
         });
-        self.embedding.forward(padded.collect(), texts.len())
+        self.embedding.forward(padded.collect(), tokens)
     }
 
     /// One block: `[texts, tokens, width]` → the same.

@@ -36,7 +36,7 @@ impl<B: DiffusionBackend> TextEncoder<B> {
     /// in single precision.
     pub fn forward(&self, texts: &[Vec<i32>]) -> Tensor<B, 3> {
         let ids = texts.iter().flatten().map(|id| i64::from(*id)).collect();
-        let x = self.embedding.forward(ids, texts.len());
+        let x = self.embedding.forward(ids, texts.first().map_or(0, Vec::len));
         let x = (0..self.transformer.layers()).fold(x, |x, block| self.transformer.block(block, x, true));
         self.ln_final.forward(x).cast(DType::F32)
     }
