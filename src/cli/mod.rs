@@ -21,12 +21,19 @@ mod table;
 mod train;
 mod tuning;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use include_dir::Dir;
 
-use crate::Error;
+use crate::{
+    Error, Result,
+    platform::fault::{self, Fault},
+};
 
 /// Teach CLIP your own classes with a handful of photos.
 #[derive(Parser)]
@@ -56,11 +63,29 @@ enum Command {
 /// Runs the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage or input,
 /// 130 interrupted with a checkpoint. `page` is the page that the program holds, if it does.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static Dir<'static>>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let found = Arguments::command().try_get_matches_from(arguments).and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((name, Arguments::from_arg_matches(&matches)?))
+    });
+    let (name, arguments) = match found {
+        Ok(found) => found,
         Err(error) => return usage(&error),
     };
-    let result = match arguments.command {
+    match guarded(&name, || run(arguments.command, page)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::error(&error);
+            ExitCode::from(match error {
+                Error::Interrupted(_) => 130,
+                _ if error.is_usage() => 2,
+                _ => 1,
+            })
+        }
+    }
+}
+
+fn run(command: Command, page: Option<&'static Dir<'static>>) -> Result<()> {
+    match command {
         Command::Demo(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Augment(command) => command.run(),
@@ -74,18 +99,42 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Command::Fetch(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Doctor(command) => command.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            progress::error(&error);
-            ExitCode::from(match error {
-                Error::Interrupted(_) => 130,
-                _ if error.is_usage() => 2,
-                _ => 1,
-            })
-        }
     }
+}
+
+/// Runs the command `name`; what panics is an error too. When a GPU has died, whatever came of it is a consequence, and what is told
+/// is the cause.
+fn guarded(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    fault::watch(|what| progress::note(&format!("lowshot: a bug: {what}")));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    match (fault::first(), result) {
+        (Some(fault), _) => {
+            Err(Error::Failed(format!("the GPU is not usable any more: {fault}{}", advice(fault, name))))
+        }
+        (None, Ok(result)) => result,
+        (None, Err(_)) => Err(Error::Failed(
+            "stopped by the bug above; please report it with the command, and what RUST_BACKTRACE=1 adds".into(),
+        )),
+    }
+}
+
+/// What to do about a fault, by the flags that the command `name` has.
+fn advice(fault: Fault, name: &str) -> String {
+    let ways: &[(&str, &str)] = match fault {
+        Fault::Memory(_) => &[
+            ("batch_size", "a smaller --batch-size"),
+            ("accumulate", "--accumulate"),
+            ("checkpoint_blocks", "--checkpoint-blocks"),
+            ("precision", "--precision f16"),
+            ("device", "--device cpu"),
+        ],
+        Fault::Lost => &[("device", "the same command again, or --device cpu")],
+    };
+    let command = Arguments::command();
+    let flags = command.find_subcommand(name).map(|command| command.get_arguments().map(clap::Arg::get_id));
+    let flags: Vec<&str> = flags.into_iter().flatten().map(clap::Id::as_str).collect();
+    let ways: Vec<&str> = ways.iter().filter(|(flag, _)| flags.contains(flag)).map(|(_, way)| *way).collect();
+    if ways.is_empty() { String::new() } else { format!("; try {}", ways.join(", ")) }
 }
 
 /// Help and version as clap prints them; a wrong flag as one line.
