@@ -106,6 +106,7 @@ fn run(command: Command, page: Option<&'static Dir<'static>>) -> Result<()> {
 /// is the cause.
 fn guarded(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     fault::watch(|what| progress::note(&format!("lowshot: a bug: {what}")));
+    fault::forget();
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     match (fault::first(), result) {
         (Some(fault), _) => {
@@ -152,4 +153,33 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = [&[first.as_str()], detail.as_slice()].concat().join(" ");
     progress::error(&Error::Usage(format!("{message} (see 'lowshot --help')")));
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_dies_and_a_bug_are_each_a_line() {
+        let told = |name: &str, message: &'static str| guarded(name, || panic!("{message}")).unwrap_err().to_string();
+        let bug = told("train", "index out of bounds");
+        assert!(bug.contains("bug") && bug.contains("RUST_BACKTRACE"), "{bug}");
+        let memory = "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 1073741824\n 0: x";
+        let train = told("train", memory);
+        for part in
+            ["1024 MiB", "--batch-size", "--accumulate", "--checkpoint-blocks", "--precision f16", "--device cpu"]
+        {
+            assert!(train.contains(part), "{part} is not in: {train}");
+        }
+        // Only flags that the command has; and what follows of the first fault is none of its own.
+        let classify = guarded("classify", || {
+            std::thread::spawn(|| panic!("CUDA_ERROR_OUT_OF_MEMORY")).join().unwrap_err();
+            Err(Error::Failed("the device could not return a tensor".into()))
+        });
+        let classify = classify.unwrap_err().to_string();
+        assert!(classify.contains("memory does not suffice") && classify.contains("--precision f16"), "{classify}");
+        assert!(!classify.contains("--batch-size") && !classify.contains('\n'), "{classify}");
+        assert_eq!(guarded("doctor", || Ok(())).map_err(|why| why.to_string()), Ok(()));
+        let _ = panic::take_hook();
+    }
 }

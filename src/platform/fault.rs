@@ -71,7 +71,12 @@ pub fn watch(tell: fn(&str)) {
     }));
 }
 
-/// The first fault since [`watch`], or since what was tried last.
+/// Whatever happened does not matter any more.
+pub fn forget() {
+    *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// The first fault since it was [forgotten](forget), but for what was [tried](trying).
 pub fn first() -> Option<Fault> {
     *FIRST.lock().unwrap_or_else(PoisonError::into_inner)
 }

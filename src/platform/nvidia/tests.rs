@@ -79,61 +79,46 @@ fn each_header_is_looked_for() {
     }
 }
 
-/// A library made of `source`; nothing where there is no C compiler.
-fn library(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
-    let (code, file) = (folder.join("library.c"), folder.join(name));
-    fs::write(&code, source).unwrap();
-    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&file, &code]).status();
-    if !made.is_ok_and(|status| status.success()) {
+/// A library made of a file in tests/cuda; nothing where there is no C compiler.
+fn library(source: &str, made: &Path, values: &[&str]) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda").join(source);
+    fs::create_dir_all(made.parent().unwrap()).unwrap();
+    let done = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(made).arg(source).args(values).status();
+    if !done.is_ok_and(|status| status.success()) {
         println!("skipped: there is no C compiler ('cc')");
         return None;
     }
-    Some(file)
-}
-
-/// A driver of `version` (1000 · major + 10 · minor) with `gpus` GPUs, whose start says `code`.
-fn driver_source(version: u32, code: u32, gpus: u32) -> String {
-    format!(
-        r#"#include <string.h>
-        int cuInit(unsigned flags) {{ return flags ? 1 : {code}; }}
-        int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}
-        int cuDeviceGetCount(int *count) {{ *count = {gpus}; return 0; }}
-        int cuDeviceGet(int *device, int index) {{ *device = index + 40; return index < {gpus} ? 0 : 101; }}
-        int cuDeviceGetName(char *name, int size, int device) {{ strncpy(name, device == 41 ? "second" : "first", size); return 0; }}
-        int cuDeviceTotalMem_v2(size_t *bytes, int device) {{ *bytes = (size_t)(device - 39) << 34; return 0; }}
-        int cuDeviceGetAttribute(int *value, int attribute, int device) {{ *value = attribute == 75 ? 8 : 6; return 0; }}"#
-    )
+    Some(made.into())
 }
 
 #[test]
 fn a_driver_is_asked_for_its_version_and_gpus() {
     let folder = tempfile::tempdir().unwrap();
-    let made = |name: &str, version, code, gpus| library(folder.path(), name, &driver_source(version, code, gpus));
-    let Some(file) = made("two.so", 12040, 0, 2) else { return };
+    let made = |name: &str, code: &str, gpus: &str| {
+        library("driver.c", &folder.path().join(name), &["-DVERSION=12040", code, gpus])
+    };
+    let Some(file) = made("two.so", "-DCODE=0", "-DGPUS=2") else { return };
     // The first name is of no library, as where a system calls it otherwise.
     let found = driver(&[folder.path().join("absent.so"), file]).unwrap().unwrap();
     assert_eq!(found.version, Version(12, 4));
     let gpus: Vec<_> = found.gpus.iter().map(|gpu| (gpu.name.as_str(), gpu.capability, gpu.memory >> 30)).collect();
     assert_eq!(gpus, [("first", Version(8, 6), 16), ("second", Version(8, 6), 32)]);
-    let none = driver(&[made("none.so", 12040, 100, 0).unwrap()]).unwrap().unwrap();
+    let none = driver(&[made("none.so", "-DCODE=100", "-DGPUS=0").unwrap()]).unwrap().unwrap();
     assert!(none.gpus.is_empty());
-    let stub = driver(&[made("stub.so", 12040, 34, 0).unwrap()]).unwrap().unwrap_err();
+    let stub = driver(&[made("stub.so", "-DCODE=34", "-DGPUS=0").unwrap()]).unwrap().unwrap_err();
     assert!(stub.contains("cuInit says 34") && stub.contains("stubs"), "{stub}");
-    let other = library(folder.path(), "other.so", "int nothing(void) { return 0; }").unwrap();
+    let other = library("nvrtc.c", &folder.path().join("other.so"), &["-DMAJOR=12", "-DMINOR=8"]).unwrap();
     assert!(driver(&[other]).unwrap().unwrap_err().contains("lacks cuDriverGetVersion"));
     assert!(driver(&[folder.path().join("absent.so")]).is_none());
 }
 
 #[test]
 fn nvrtc_is_asked_for_its_version_and_what_it_compiles_for_and_is_found_in_the_toolkit() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("lib")).unwrap();
-    let source = "int nvrtcVersion(int *major, int *minor) { *major = 12; *minor = 8; return 0; }
-        int nvrtcGetNumSupportedArchs(int *count) { *count = 3; return 0; }
-        int nvrtcGetSupportedArchs(int *archs) { archs[0] = 100; archs[1] = 50; archs[2] = 90; return 0; }";
-    let Some(_) = library(&folder.path().join("lib"), "libnvrtc.so.12", source) else { return };
+    let toolkit = tempfile::tempdir().unwrap();
+    let file = toolkit.path().join("lib/libnvrtc.so.12");
+    let Some(_) = library("nvrtc.c", &file, &["-DMAJOR=12", "-DMINOR=8"]) else { return };
     // What the system may have itself is left out.
-    let places: Vec<PathBuf> = libraries::places(Some(folder.path())).split_off(COMPILERS.len());
+    let places: Vec<PathBuf> = libraries::places(Some(toolkit.path())).split_off(COMPILERS.len());
     let found = compiler(&places).unwrap().unwrap();
     assert_eq!(found.version, Version(12, 8));
     assert_eq!(found.capabilities, [Version(5, 0), Version(9, 0), Version(10, 0)]);
