@@ -106,9 +106,13 @@ fn run(command: Command, page: Option<&'static Dir<'static>>) -> Result<()> {
 /// is the cause.
 fn guarded(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     fault::watch(|what| progress::note(&format!("lowshot: a bug: {what}")));
-    fault::forget();
     let result = panic::catch_unwind(AssertUnwindSafe(work));
-    match (fault::first(), result) {
+    // A fault that is no panic comes back with a tensor that could not be read.
+    let told = match &result {
+        Ok(Err(Error::Failed(why))) => fault::recognise(why),
+        _ => None,
+    };
+    match (fault::first().or(told), result) {
         (Some(fault), _) => {
             Err(Error::Failed(format!("the GPU is not usable any more: {fault}{}", advice(fault, name))))
         }

@@ -2,11 +2,10 @@
 //! follows fails too), or a bug. The first kind is told with what to do, the second with its place.
 
 use std::{
-    panic::{self, AssertUnwindSafe, PanicHookInfo},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    any::Any,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// What a GPU has died of.
@@ -18,11 +17,31 @@ pub enum Fault {
     Lost,
 }
 
-/// The first one, of which the others follow.
-static FIRST: Mutex<Option<Fault>> = Mutex::new(None);
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(Some(bytes)) => {
+                write!(f, "its memory does not suffice ({} MiB more were wanted)", bytes >> 20)
+            }
+            Self::Memory(None) => f.write_str("its memory does not suffice"),
+            Self::Lost => f.write_str("it does not answer any more"),
+        }
+    }
+}
 
-/// Whether panics are kept quiet, because who tries something out tells of them.
-static TRYING: AtomicBool = AtomicBool::new(false);
+/// What has happened, on any thread.
+struct Seen {
+    /// The first fault: others follow of it.
+    fault: Option<Fault>,
+    /// While something is tried: the first panic's message, which the one that reaches the trying thread may only follow of.
+    trying: Option<Option<String>>,
+}
+
+static SEEN: Mutex<Seen> = Mutex::new(Seen { fault: None, trying: None });
+
+fn seen() -> MutexGuard<'static, Seen> {
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How CubeCL, wgpu and CUDA say that there is no memory (their messages in cubecl 0.10, wgpu 29 and cudarc 0.19).
 const NO_MEMORY: [&str; 6] = [
@@ -55,65 +74,57 @@ pub fn recognise(message: &str) -> Option<Fault> {
 pub fn watch(tell: fn(&str)) {
     let usual = panic::take_hook();
     let loud = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    seen().fault = None;
     panic::set_hook(Box::new(move |info| {
         if loud {
             usual(info);
         }
-        let message = message(info);
+        let message = message(info.payload());
+        let mut seen = seen();
+        let before = seen.fault.is_some();
         if let Some(fault) = recognise(&message) {
-            FIRST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
-        } else if !TRYING.load(Ordering::Relaxed) && first().is_none() {
+            seen.fault.get_or_insert(fault);
+        } else if let Some(first) = &mut seen.trying {
+            first.get_or_insert(one_line(&message));
+        } else if !before {
             let place =
                 info.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
-            let message = message.lines().next().unwrap_or_default();
-            tell(&format!("{message}{place}"));
+            tell(&format!("{}{place}", one_line(&message)));
         }
     }));
 }
 
-/// Whatever happened does not matter any more.
-pub fn forget() {
-    *FIRST.lock().unwrap_or_else(PoisonError::into_inner) = None;
-}
-
-/// The first fault since it was [forgotten](forget), but for what was [tried](trying).
+/// The first fault since [`watch`], but for what was [tried](trying).
 pub fn first() -> Option<Fault> {
-    *FIRST.lock().unwrap_or_else(PoisonError::into_inner)
+    seen().fault
 }
 
 /// Tries what may panic, quietly and without a trace.
 ///
 /// # Errors
-/// The panic's message.
+/// What it panics of.
 pub fn trying<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    TRYING.store(true, Ordering::Relaxed);
-    let result = panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("it panics").replace('\n', " ")
-    });
-    TRYING.store(false, Ordering::Relaxed);
-    match FIRST.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some(fault) => Err(fault.to_string()),
-        None => result,
+    seen().trying = Some(None);
+    let result = panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| one_line(&message(payload.as_ref())));
+    let (fault, tried) = {
+        let mut seen = seen();
+        (seen.fault.take(), seen.trying.take().flatten())
+    };
+    match (fault, result) {
+        (Some(fault), _) => Err(fault.to_string()),
+        (None, Ok(found)) => Ok(found),
+        (None, Err(last)) => Err(tried.unwrap_or(last)),
     }
 }
 
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Memory(Some(bytes)) => {
-                write!(f, "its memory does not suffice ({} MiB more were wanted)", bytes >> 20)
-            }
-            Self::Memory(None) => f.write_str("its memory does not suffice"),
-            Self::Lost => f.write_str("it does not answer any more"),
-        }
-    }
-}
-
-fn message(info: &PanicHookInfo<'_>) -> String {
-    let payload = info.payload();
+fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
+}
+
+/// Messages may go on with a source or a backtrace.
+fn one_line(message: &str) -> String {
+    message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
