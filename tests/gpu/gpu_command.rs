@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 use burn_wgpu::Wgpu;
-use lowshot::platform::fault;
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+use lowshot::platform::{autotune, fault};
 use serde_json::Value;
 
 use super::{
@@ -55,6 +56,14 @@ fn a_gpu_is_chosen_by_its_number() {
     let mut command = machine.command();
     command.env("LOWSHOT_DEVICE", "wgpu:99").args(["demo"]);
     Finished::of(command).refused_for(&["no GPU 99"]);
+}
+
+#[test]
+fn measurements_of_kernels_are_kept_in_the_programs_cache() {
+    let Some((_, _alone)) = device() else { return };
+    let kept = &CubeClRuntimeConfig::get().autotune.cache;
+    let folder = autotune::folder().unwrap();
+    assert!(matches!(kept, CacheConfig::File(place) if *place == folder), "{kept:?}");
 }
 
 #[test]
