@@ -1,8 +1,11 @@
 //! NVIDIA's libraries, asked what they are. Opened at run time, so that the program starts where they are absent.
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_uint},
+    ffi::{CStr, CString, c_char, c_int, c_uint, c_void},
+    fs,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
+    ptr,
 };
 
 use libloading::{Library, Symbol};
@@ -36,10 +39,31 @@ pub fn compiler(places: &[PathBuf]) -> Option<Result<Compiler, String>> {
     open(places).map(|library| ask_compiler(&library))
 }
 
+/// Has the first NVRTC that opens compile a kernel with a toolkit's headers, for GPUs of this compute capability.
+///
+/// # Errors
+/// What it says.
+pub fn trial(places: &[PathBuf], toolkit: &Path, capability: Version) -> Result<(), String> {
+    open(places).map_or(Ok(()), |library| compile(&library, toolkit, capability))
+}
+
 /// Opens the first that is there, and keeps it: CubeCL uses the same one.
-fn open(places: &[PathBuf]) -> Option<std::mem::ManuallyDrop<Library>> {
-    // SAFETY: these are NVIDIA's libraries, whose initialisers may run at any time.
-    places.iter().find_map(|place| unsafe { Library::new(place) }.ok()).map(std::mem::ManuallyDrop::new)
+fn open(places: &[PathBuf]) -> Option<ManuallyDrop<Library>> {
+    places.iter().find_map(|place| {
+        // SAFETY: these are NVIDIA's libraries, whose initialisers may run at any time.
+        let library = unsafe { Library::new(place) }.ok()?;
+        keep_builtins(place.parent()?);
+        Some(ManuallyDrop::new(library))
+    })
+}
+
+/// NVRTC opens a library of its own by its name when it first compiles, and some versions do not look beside themselves.
+fn keep_builtins(folder: &Path) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so")) {
+        // SAFETY: as in `open`. One that does not open will be missed by the kernel that is compiled next.
+        let _ = unsafe { Library::new(file.path()) }.map(ManuallyDrop::new);
+    }
 }
 
 /// A function of a library, or that it is missing.
@@ -120,6 +144,53 @@ fn ask_compiler(library: &Library) -> Result<Compiler, String> {
     let mut capabilities: Vec<Version> = numbers.into_iter().map(|number| Version(number / 10, number % 10)).collect();
     capabilities.sort_unstable();
     Ok(Compiler { version: Version(major, minor), capabilities })
+}
+
+/// What kernels include at most but for what only some GPUs have.
+const KERNEL: &CStr = c"#include <cuda_runtime.h>
+#include <cuda_fp16.h>
+#include <cuda_bf16.h>
+#include <mma.h>
+extern \"C\" __global__ void nothing() {}
+";
+
+/// NVRTC's "Compilation": a kernel that does nothing, as CubeCL compiles its own.
+fn compile(library: &Library, toolkit: &Path, capability: Version) -> Result<(), String> {
+    type Create = unsafe extern "C" fn(
+        *mut *mut c_void,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const *const c_char,
+        *const *const c_char,
+    ) -> c_int;
+    type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int;
+    type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
+    type Text = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
+    type Destroy = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
+    let include = toolkit.join("include");
+    let options = [
+        format!("--gpu-architecture=compute_{}{}", capability.0, capability.1),
+        format!("--include-path={}", include.display()),
+        format!("--include-path={}", include.join("cccl").display()),
+    ];
+    let options = options.map(|option| CString::new(option).unwrap_or_default());
+    let options = options.each_ref().map(|option| option.as_ptr());
+    let (mut program, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: the functions have these types; all strings live until the last call, and the log gets as much room as it asks for.
+    unsafe {
+        let create = function::<Create>(library, "nvrtcCreateProgram")?;
+        let code = create(&raw mut program, KERNEL.as_ptr(), ptr::null(), 0, ptr::null(), ptr::null());
+        done("nvrtcCreateProgram", code)?;
+        let code = function::<Compile>(library, "nvrtcCompileProgram")?(program, 3, options.as_ptr());
+        done("nvrtcGetProgramLogSize", function::<Size>(library, "nvrtcGetProgramLogSize")?(program, &raw mut size))?;
+        let mut log = vec![0u8; size + 1];
+        done("nvrtcGetProgramLog", function::<Text>(library, "nvrtcGetProgramLog")?(program, log.as_mut_ptr().cast()))?;
+        function::<Destroy>(library, "nvrtcDestroyProgram")?(&raw mut program);
+        let log = CStr::from_bytes_until_nul(&log).unwrap_or_default().to_string_lossy();
+        let first = log.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
+        if code == 0 { Ok(()) } else { Err(first.trim().to_owned()) }
+    }
 }
 
 /// What a result's code means, for the ones that have an advice (cuda.h, `CUresult`).

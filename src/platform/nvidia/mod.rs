@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use libraries::{COMPILERS, DRIVERS, compiler, driver};
+pub use libraries::{COMPILERS, DRIVERS, compiler, driver, trial};
 
 /// A version, or a GPU's compute capability: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,8 @@ pub struct Machine {
     pub compiler: Option<Result<Compiler, String>>,
     /// The folder whose `include` has the headers.
     pub toolkit: Option<PathBuf>,
+    /// Whether NVRTC compiles a kernel with the headers, which is tried where nothing is missing; what it says where it does not.
+    pub trial: Result<(), String>,
 }
 
 /// The oldest driver that CubeCL's calls are answered by.
@@ -79,9 +81,14 @@ const HEADERS: [(&[&str], &str); 5] = [
 impl Machine {
     /// Looks for everything.
     pub fn look() -> Self {
-        let toolkit = toolkit();
-        let driver = driver(&DRIVERS.map(PathBuf::from));
-        Self { driver, compiler: compiler(&libraries::places(toolkit.as_deref())), toolkit }
+        let (toolkit, driver) = (toolkit(), driver(&DRIVERS.map(PathBuf::from)));
+        let places = libraries::places(toolkit.as_deref());
+        let mut machine = Self { driver, compiler: compiler(&places), toolkit, trial: Ok(()) };
+        let first = machine.gpu(0).map(|gpu| gpu.capability);
+        if let (Ok(capability), Some(toolkit)) = (first, &machine.toolkit) {
+            machine.trial = trial(&places, toolkit, capability);
+        }
+        machine
     }
 
     /// The GPU `index`, if all that it needs is there.
@@ -97,6 +104,10 @@ impl Machine {
             "there is no NVIDIA GPU {index}: the driver has {count}, and the first has number 0 ('lowshot doctor' lists them)"
         )))?;
         fits(gpu, compiler)?;
+        if let Err(why) = &self.trial {
+            let how = "are NVRTC and the headers of one CUDA, and its folder 'lib64' in LD_LIBRARY_PATH?";
+            return Err(Lack::Machine(format!("NVRTC {} does not compile ({why}): {how}", compiler.version)));
+        }
         Ok(gpu)
     }
 

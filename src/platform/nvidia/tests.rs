@@ -7,12 +7,13 @@ use super::*;
 /// A GPU, a driver and an NVRTC that fit together, but for what a test changes.
 fn machine(toolkit: &Path) -> Machine {
     let gpu = Gpu { name: "a GPU".into(), capability: Version(9, 0), memory: 80 << 30 };
-    let compiler =
-        Compiler { version: Version(13, 1), capabilities: vec![Version(7, 5), Version(9, 0), Version(12, 1)] };
+    let capabilities = vec![Version(7, 5), Version(9, 0), Version(12, 1)];
+    let compiler = Compiler { version: Version(13, 1), capabilities };
     Machine {
         driver: Some(Ok(Driver { version: Version(13, 2), gpus: vec![gpu] })),
         compiler: Some(Ok(compiler)),
         toolkit: Some(toolkit.into()),
+        trial: Ok(()),
     }
 }
 
@@ -42,7 +43,7 @@ fn what_is_missing_or_does_not_fit_is_said_with_what_to_do() {
     let toolkit = toolkit();
     assert_eq!(machine(toolkit.path()).gpu(0).unwrap().name, "a GPU");
     type Change = fn(&mut Machine);
-    let cases: [(Change, &[&str]); 14] = [
+    let cases: [(Change, &[&str]); 15] = [
         (|m| m.driver = None, &["no NVIDIA driver", "libcuda"]),
         (|m| m.driver = Some(Err("cuInit says 999".into())), &["driver fails", "cuInit says 999"]),
         (|m| driver_of(m).version = Version(11, 8), &["CUDA 11.8", "12.0 is needed", "update"]),
@@ -56,6 +57,7 @@ fn what_is_missing_or_does_not_fit_is_said_with_what_to_do() {
         (|m| compiler_of(m).version = Version(12, 6), &["NVRTC is of CUDA 12.6", "13.1", "CUDA_PATH"]),
         (|m| driver_of(m).gpus[0].capability = Version(6, 1), &["6.1", "begins at 7.5", "older CUDA"]),
         (|m| driver_of(m).gpus[0].capability = Version(15, 0), &["15.0", "ends at 12.1", "newer CUDA"]),
+        (|m| m.trial = Err("no builtins".into()), &["13.1 does not compile", "no builtins", "LD_LIBRARY"]),
         (|m| driver_of(m).gpus[0].capability = Version(7, 0), &["7.0", "begins at 7.5"]),
     ];
     for (change, expected) in cases {
@@ -84,10 +86,12 @@ fn library(source: &str, made: &Path, values: &[&str]) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda").join(source);
     fs::create_dir_all(made.parent().unwrap()).unwrap();
     let done = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(made).arg(source).args(values).status();
-    if !done.is_ok_and(|status| status.success()) {
+    let Ok(status) = done else {
+        assert!(std::env::var_os("CI").is_none(), "there is no C compiler ('cc')");
         println!("skipped: there is no C compiler ('cc')");
         return None;
-    }
+    };
+    assert!(status.success(), "cc does not compile it");
     Some(made.into())
 }
 
@@ -107,7 +111,8 @@ fn a_driver_is_asked_for_its_version_and_gpus() {
     assert!(none.gpus.is_empty());
     let stub = driver(&[made("stub.so", "-DCODE=34", "-DGPUS=0").unwrap()]).unwrap().unwrap_err();
     assert!(stub.contains("cuInit says 34") && stub.contains("stubs"), "{stub}");
-    let other = library("nvrtc.c", &folder.path().join("other.so"), &["-DMAJOR=12", "-DMINOR=8"]).unwrap();
+    let values = ["-DMAJOR=12", "-DMINOR=8", "-DLOG=\"\""];
+    let other = library("nvrtc.c", &folder.path().join("other.so"), &values).unwrap();
     assert!(driver(&[other]).unwrap().unwrap_err().contains("lacks cuDriverGetVersion"));
     assert!(driver(&[folder.path().join("absent.so")]).is_none());
 }
@@ -116,10 +121,17 @@ fn a_driver_is_asked_for_its_version_and_gpus() {
 fn nvrtc_is_asked_for_its_version_and_what_it_compiles_for_and_is_found_in_the_toolkit() {
     let toolkit = tempfile::tempdir().unwrap();
     let file = toolkit.path().join("lib/libnvrtc.so.12");
-    let Some(_) = library("nvrtc.c", &file, &["-DMAJOR=12", "-DMINOR=8"]) else { return };
+    let made = |log: &str| library("nvrtc.c", &file, &["-DMAJOR=12", "-DMINOR=8", log]);
+    let Some(_) = made("-DLOG=\"\"") else { return };
     // What the system may have itself is left out.
     let places: Vec<PathBuf> = libraries::places(Some(toolkit.path())).split_off(COMPILERS.len());
     let found = compiler(&places).unwrap().unwrap();
     assert_eq!(found.version, Version(12, 8));
     assert_eq!(found.capabilities, [Version(5, 0), Version(9, 0), Version(10, 0)]);
+    assert_eq!(libraries::trial(&places, toolkit.path(), Version(8, 6)), Ok(()));
+    // Another file, because what was opened once stays open.
+    let broken = tempfile::tempdir().unwrap();
+    let file = broken.path().join("libnvrtc-broken.so");
+    library("nvrtc.c", &file, &["-DMAJOR=12", "-DMINOR=8", "-DLOG=\"\\nno builtins\\nat all\""]).unwrap();
+    assert_eq!(libraries::trial(&[file], toolkit.path(), Version(8, 6)), Err("no builtins".to_owned()));
 }
