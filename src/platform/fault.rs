@@ -33,11 +33,13 @@ impl fmt::Display for Fault {
 struct Seen {
     /// The first fault: others follow of it.
     fault: Option<Fault>,
-    /// While something is tried: the first panic's message, which the one that reaches the trying thread may only follow of.
-    trying: Option<Option<String>>,
+    /// Whether something is being tried.
+    trying: bool,
+    /// The first panic's message meanwhile: the one that reaches the trying thread may only follow of it.
+    tried: Option<String>,
 }
 
-static SEEN: Mutex<Seen> = Mutex::new(Seen { fault: None, trying: None });
+static SEEN: Mutex<Seen> = Mutex::new(Seen { fault: None, trying: false, tried: None });
 
 fn seen() -> MutexGuard<'static, Seen> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,8 +86,8 @@ pub fn watch(tell: fn(&str)) {
         let before = seen.fault.is_some();
         if let Some(fault) = recognise(&message) {
             seen.fault.get_or_insert(fault);
-        } else if let Some(first) = &mut seen.trying {
-            first.get_or_insert(one_line(&message));
+        } else if seen.trying {
+            seen.tried.get_or_insert(one_line(&message));
         } else if !before {
             let place =
                 info.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
@@ -104,11 +106,12 @@ pub fn first() -> Option<Fault> {
 /// # Errors
 /// What it panics of.
 pub fn trying<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    seen().trying = Some(None);
+    seen().trying = true;
     let result = panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| one_line(&message(payload.as_ref())));
     let (fault, tried) = {
         let mut seen = seen();
-        (seen.fault.take(), seen.trying.take().flatten())
+        seen.trying = false;
+        (seen.fault.take(), seen.tried.take())
     };
     match (fault, result) {
         (Some(fault), _) => Err(fault.to_string()),

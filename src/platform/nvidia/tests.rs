@@ -30,6 +30,9 @@ fn toolkit() -> tempfile::TempDir {
     folder
 }
 
+/// What a test changes.
+type Change = fn(&mut Machine);
+
 fn driver_of(machine: &mut Machine) -> &mut Driver {
     machine.driver.as_mut().unwrap().as_mut().unwrap()
 }
@@ -42,7 +45,6 @@ fn compiler_of(machine: &mut Machine) -> &mut Compiler {
 fn what_is_missing_or_does_not_fit_is_said_with_what_to_do() {
     let toolkit = toolkit();
     assert_eq!(machine(toolkit.path()).gpu(0).unwrap().name, "a GPU");
-    type Change = fn(&mut Machine);
     let cases: [(Change, &[&str]); 15] = [
         (|m| m.driver = None, &["no NVIDIA driver", "libcuda"]),
         (|m| m.driver = Some(Err("cuInit says 999".into())), &["driver fails", "cuInit says 999"]),
