@@ -37,8 +37,7 @@ fn features(clip: &Clip<Flex>, pixels: Vec<f32>, side: usize, texts: &[Vec<i64>]
     let count = pixels.len() / (3 * side * side);
     let pixels = Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), clip.device());
     let texts: Vec<Vec<u32>> = texts.iter().map(|ids| ids.iter().map(|&id| id as u32).collect()).collect();
-    [clip.vision.forward(pixels), clip.text.forward(&texts, clip.device())]
-        .map(|features| features.into_data().to_vec().unwrap())
+    [clip.vision.forward(pixels), clip.text.forward(&texts)].map(|features| features.into_data().to_vec().unwrap())
 }
 
 fn assert_close(what: &str, [image, text]: &[Vec<f32>; 2], expected: &Features) {

@@ -99,6 +99,31 @@ impl Storage {
     }
 }
 
+/// What a model's numbers are: what its towers compute in, and how their matrices lie in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// What is computed in.
+    pub precision: Precision,
+    /// How matrices lie in memory.
+    pub storage: Storage,
+}
+
+impl From<Precision> for Format {
+    fn from(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
+    }
+}
+
+impl Format {
+    /// What sets results apart from those of a model in f32 with the weights of its file; empty where nothing does.
+    pub fn difference(self) -> String {
+        let precision = (self.precision != Precision::F32).then(|| self.precision.to_string());
+        let lossy = matches!(self.storage, Storage::F16 | Storage::Int8);
+        let storage = lossy.then(|| format!("weights in {}", self.storage));
+        precision.into_iter().chain(storage).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

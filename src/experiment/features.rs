@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    clip::{ClipBackend, Precision},
+    clip::ClipBackend,
     data::decode::decode,
     platform::{native, parallel},
     session::Backbone,
@@ -131,9 +131,9 @@ impl FeatureCache {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let device = backbone.clip.device();
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
-        let key = match backbone.clip.precision() {
-            Precision::F32 => key,
-            precision => format!("{key}|{precision}"),
+        let key = match backbone.format().difference() {
+            difference if difference.is_empty() => key,
+            difference => format!("{key}|{difference}"),
         };
         let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
         let mut cache = Self { folder: Some(folder), ..Self::default() };

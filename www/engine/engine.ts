@@ -5,7 +5,7 @@
 import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
 import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
-import type { Device, Failure, Grid, Info, Kept, Pixels, Precision, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+import type { Device, Failure, Grid, Info, Kept, Pixels, Precision, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted, Weights } from './protocol.ts';
 
 /** Gives what training asks for, preprocessed, end to end. */
 export type PicturesOf = (wanted: readonly Wanted[]) => Promise<Pixels>;
@@ -88,10 +88,10 @@ export class Engine {
    * Loads a model. With "auto" it starts on the processor, which is quick, and goes over to the GPU once that has been tested,
    * measured and found faster; there it computes in half precision, where the GPU does that rightly.
    */
-  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto'): Promise<ModelInfo> {
+  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto', weights: Weights = 'auto'): Promise<ModelInfo> {
     this.#forget();
     const era = ++this.#era;
-    this.#model = { name, files, precision, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
+    this.#model = { name, files, precision, weights, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
     if (device === 'webgpu') {
       try {
         return await this.#begin('chosen by hand');

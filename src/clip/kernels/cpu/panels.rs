@@ -2,19 +2,15 @@
 //!
 //! Narrow numbers become f32 a block at a time, right before a product reads the block several times over. So memory holds half
 //! or a quarter of the bytes, and the microkernel is the same for all.
-//!
-//! int8 is symmetric, by output (Jacob and others, "Quantization and training of neural networks for efficient
-//! integer-arithmetic-only inference", 2018, without a zero point): `w = q · scale`, `|q| ≤ 127`, `scale = max |w| / 127`.
 
-use half::{f16, slice::HalfFloatSliceExt, vec::HalfFloatVecExt};
+use half::{f16, vec::HalfFloatVecExt};
 
 use super::simd::Simd;
 use super::tile::Aligned;
-use crate::clip::Storage;
-
-/// The significant bits of a scale are cut by this many, to 16: then `q · scale` is exact in f32, and a weight that was made of
-/// int8 becomes the same int8 again.
-const CUT: u32 = 8;
+use crate::clip::{
+    Storage,
+    narrow::{Int8, exact_halves, halves},
+};
 
 /// A weight's numbers, `[panel][input][column]`, zeros in the last panel's missing columns.
 pub(super) enum Panels {
@@ -36,17 +32,16 @@ pub(super) struct Shape {
 impl Panels {
     /// Packs `weight` `[outputs, inputs]`. One that half precision cannot hold, because it is too large for it, stays in f32.
     pub fn new(weight: &[f32], shape: Shape, storage: Storage) -> Self {
-        let f16 = |exact| halves(weight, exact).map(|halves| Self::F16(packed(&halves, shape)));
-        let int8 = |exact| {
-            let (values, mut scales) = quantised(weight, shape, exact)?;
+        let f16 = |halves: Vec<f16>| Self::F16(packed(&halves.reinterpret_into(), shape));
+        let int8 = |Int8 { values, mut scales }| {
             scales.resize(shape.outputs.next_multiple_of(shape.width), 0.0);
-            Some(Self::Int8(packed(&values, shape), scales))
+            Self::Int8(packed(&values, shape), scales)
         };
         let narrow = match storage {
-            Storage::Exact => int8(true).or_else(|| f16(true)),
+            Storage::Exact => Int8::exact(weight, shape.outputs).map(int8).or_else(|| exact_halves(weight).map(f16)),
             Storage::F32 => None,
-            Storage::F16 => f16(false),
-            Storage::Int8 => int8(false),
+            Storage::F16 => halves(weight).map(f16),
+            Storage::Int8 => Some(int8(Int8::nearest(weight, shape.outputs))),
         };
         narrow.unwrap_or_else(|| Self::F32(packed(weight, shape)))
     }
@@ -135,59 +130,4 @@ fn packed<T: Copy + Default>(weight: &[T], Shape { outputs, inputs, width }: Sha
         }
     }
     panels
-}
-
-/// The nearest numbers in half precision; `None` where some would become infinite, or, if `exact`, would change at all.
-fn halves(weight: &[f32], exact: bool) -> Option<Vec<u16>> {
-    /// Few enough that a weight which is not exact is given up at once.
-    const PIECE: usize = 4096;
-    let mut halves = vec![f16::ZERO; weight.len()];
-    let mut back = [0.0; PIECE];
-    for (weight, halves) in weight.chunks(PIECE).zip(halves.chunks_mut(PIECE)) {
-        halves.convert_from_f32_slice(weight);
-        let back = &mut back[..halves.len()];
-        halves.convert_to_f32_slice(back);
-        let kept = |(&before, &after): (&f32, &f32)| {
-            if exact { before.to_bits() == after.to_bits() } else { !before.is_finite() || after.is_finite() }
-        };
-        if !weight.iter().zip(&*back).all(kept) {
-            return None;
-        }
-    }
-    Some(halves.reinterpret_into())
-}
-
-/// `weight` as int8 `[outputs, inputs]` with a scale for each output; `None` where, if `exact`, a number would change. The
-/// scale of a row with a number that is not finite is NaN, so that it shows in the product.
-fn quantised(weight: &[f32], Shape { outputs, inputs, .. }: Shape, exact: bool) -> Option<(Vec<i8>, Vec<f32>)> {
-    let (mut values, mut scales) = (Vec::with_capacity(weight.len()), Vec::with_capacity(outputs));
-    for row in weight.chunks_exact(inputs.max(1)) {
-        let scale = scale(row);
-        let start = values.len();
-        values.extend(row.iter().map(|&value| quantise(value, scale)));
-        let kept = |(&before, &after): (&f32, &i8)| before.to_bits() == (f32::from(after) * scale).to_bits();
-        if exact && !row.iter().zip(&values[start..]).all(kept) {
-            return None;
-        }
-        scales.push(scale);
-    }
-    Some((values, scales))
-}
-
-/// The scale of one output's numbers.
-fn scale(row: &[f32]) -> f32 {
-    if !row.iter().all(|value| value.is_finite()) {
-        return f32::NAN;
-    }
-    let largest = row.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-    let half = 1 << (CUT - 1);
-    f32::from_bits(((largest / 127.0).to_bits() + half) >> CUT << CUT)
-}
-
-/// The whole number nearest to `value / scale`.
-fn quantise(value: f32, scale: f32) -> i8 {
-    /// Adding and taking away 1.5 · 2²³ leaves no bits for a fraction.
-    const SHIFT: f32 = 12_582_912.0;
-    // A division by zero, for a row of zeros, gives NaN, and that is zero as a whole number.
-    ((value / scale + SHIFT) - SHIFT).clamp(-127.0, 127.0) as i8
 }
