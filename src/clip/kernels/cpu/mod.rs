@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`simd`] | vectors: one trait, one implementation for each instruction set, chosen at run time |
 //! | [`tile`] | the microkernel: a few rows times a panel of columns, and the memory it works in |
+//! | `panels` | a packed weight's numbers in memory: f32, half precision, int8 |
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
 //! | [`gemm_backward`] | the product with the same packed weights the other way round |
 //! | [`attention`], [`attention_backward`] | softmax attention, one head of one image at a time |
@@ -27,6 +28,7 @@ pub mod gemm_backward;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod low_rank;
+mod panels;
 pub mod simd;
 pub mod tile;
 
@@ -34,3 +36,5 @@ pub mod tile;
 mod tests;
 #[cfg(test)]
 mod tests_backward;
+#[cfg(test)]
+mod tests_storage;
