@@ -32,7 +32,15 @@ impl Packed {
             let turned = unsafe { output.piece(panel * size, size) };
             instructions.run(Turn { weights: self, panel, turned });
         });
-        Self { panels, outputs: inputs, inputs: outputs, width, instructions }
+        Self {
+            panels,
+            outputs: inputs,
+            inputs: outputs,
+            width,
+            instructions,
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            parts: self.parts,
+        }
     }
 }
 
