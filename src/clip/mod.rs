@@ -24,6 +24,6 @@ pub use config::ClipConfig;
 pub use kernels::ClipBackend;
 pub use model::Clip;
 pub use parameters::Parameters;
-pub use precision::Precision;
+pub use precision::{Precision, Storage};
 pub use preprocess::Preprocess;
 pub use tokenizer::Tokenizer;

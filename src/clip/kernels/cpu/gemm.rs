@@ -9,11 +9,12 @@ use std::ops::Range;
 
 use super::super::Activation;
 use super::exp;
-use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, written};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::{gemm_tiles, split};
-use crate::platform::parallel;
+use super::gemm_tiles;
+use super::panels::{Panels, Shape};
+use super::simd::{Instructions, Kernel, Simd};
+use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, with_scratch, written};
+use crate::{clip::Storage, platform::parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
 const DEPTH_BLOCK: usize = 768;
@@ -26,7 +27,7 @@ const LEAST_ROWS: usize = 48;
 
 /// A weight `[outputs, inputs]` in panels: `[panel][input][column]`, zeros in the last panel's missing columns.
 pub struct Packed {
-    pub(super) panels: Aligned,
+    pub(super) panels: Panels,
     pub(super) outputs: usize,
     pub(super) inputs: usize,
     pub(super) width: usize,
@@ -38,48 +39,56 @@ pub struct Packed {
 
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Packed [{}, {}] for {:?}", self.outputs, self.inputs, self.instructions)
+        let Self { outputs, inputs, instructions, .. } = self;
+        write!(f, "Packed [{outputs}, {inputs}] in {} for {instructions:?}", self.storage())
     }
 }
 
 impl Packed {
-    /// Packs `weight` `[outputs, inputs]`.
+    /// Packs `weight` `[outputs, inputs]` in f32.
     pub fn new(weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
+        Self::stored(Storage::F32, weight, outputs, inputs, instructions)
+    }
+
+    /// Packs `weight` `[outputs, inputs]` in any form.
+    pub fn stored(storage: Storage, weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
         let width = instructions.panel();
-        let mut panels = Aligned::zeros(outputs.div_ceil(width) * inputs * width);
-        if inputs > 0 {
-            for (rows, panel) in
-                weight.chunks(width * inputs).zip(panels.as_mut_slice().chunks_exact_mut(width * inputs))
-            {
-                for (column, row) in rows.chunks_exact(inputs).enumerate() {
-                    for (value, to) in row.iter().zip(panel[column..].iter_mut().step_by(width)) {
-                        *to = *value;
-                    }
-                }
-            }
-        }
+        let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage);
         Self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            parts: panels.parts(),
             panels,
             outputs,
             inputs,
             width,
             instructions,
-            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            parts: split::parts(weight),
         }
     }
 
-    /// The weight `[outputs, inputs]` again, to the bit.
+    /// The form that its numbers have in memory.
+    pub fn storage(&self) -> Storage {
+        self.panels.storage()
+    }
+
+    /// The weight `[outputs, inputs]` again, to the bit as it is stored.
     pub fn unpacked(&self) -> Vec<f32> {
-        let panels = self.panels.as_slice();
-        let mut weight = Vec::with_capacity(self.outputs * self.inputs);
-        for output in 0..self.outputs {
+        self.rows(0..self.outputs)
+    }
+
+    /// Some rows of the weight, `[rows, inputs]`.
+    pub fn rows(&self, outputs: impl Iterator<Item = usize>) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(outputs.size_hint().0 * self.inputs);
+        for output in outputs {
             let (panel, column) = (output / self.width, output % self.width);
             let start = panel * self.inputs * self.width + column;
-            weight.extend((0..self.inputs).map(|input| panels[start + input * self.width]));
+            let numbers = (0..self.inputs).map(|input| self.panels.get(start + input * self.width));
+            match self.panels.scales() {
+                Some(scales) => rows.extend(numbers.map(|number| number * scales[output])),
+                None => rows.extend(numbers),
+            }
         }
-        weight
+        rows
     }
 
     /// How many outputs and inputs.
@@ -126,7 +135,12 @@ impl Packed {
         if self.instructions.has_tiles() {
             return gemm_tiles::multiply(&block);
         }
-        self.instructions.run(block);
+        if self.storage() == Storage::F32 {
+            self.instructions.run(Product { block, scratch: &mut [] });
+        } else {
+            let size = DEPTH_BLOCK.min(self.inputs) * self.width;
+            with_scratch(size, |scratch| self.instructions.run(Product { block, scratch }));
+        }
     }
 
     /// How many rows a task takes, of `rows`; equal in all tasks but the last.
@@ -178,15 +192,22 @@ pub(crate) struct Block<'a> {
     pub panels: Range<usize>,
 }
 
-impl Kernel for Block<'_> {
+/// The work of a [`Block`].
+struct Product<'a> {
+    block: Block<'a>,
+    /// Room for the deepest piece of a panel whose numbers are not f32 where they lie.
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for panel in self.panels.clone() {
+        for panel in self.block.panels.clone() {
             match S::COLUMNS {
-                4 => self.product::<S, 4>(simd, panel),
-                2 => self.product::<S, 2>(simd, panel),
+                4 => self.block.product::<S, 4>(simd, panel, self.scratch),
+                2 => self.block.product::<S, 2>(simd, panel, self.scratch),
                 columns => unreachable!("no microkernel is {columns} vectors wide"),
             }
         }
@@ -195,24 +216,25 @@ impl Kernel for Block<'_> {
 
 impl Block<'_> {
     #[inline(always)]
-    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S, panel_index: usize) {
+    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S, index: usize, scratch: &mut [f32]) {
         let (inputs, width, most) = (self.weights.inputs, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
         // Sums are kept from one depth to the next; where there is no next one, those of a tile are enough.
         let mut sums = Aligned::zeros(if inputs > DEPTH_BLOCK { self.rows } else { most.min(self.rows) } * width);
         let sums = sums.as_mut_slice();
-        let mut panels = &self.weights.panels.as_slice()[panel_index * inputs * width..];
+        let panels = &self.weights.panels;
         for from in (0..inputs).step_by(DEPTH_BLOCK) {
             let depth = DEPTH_BLOCK.min(inputs - from);
             let last = from + depth == inputs;
-            let (panel, next) = panels.split_at(depth * width);
+            let start = (index * inputs + from) * width;
+            let panel = panels.read(simd, start, depth * width, scratch);
             // What the next depth, or the next task, starts with, a share for each tile.
-            let mut ahead = next[..next.len().min(depth * width)]
-                .chunks((depth * width).div_ceil(self.rows.div_ceil(most)).next_multiple_of(LINE));
+            let next = panels.memory(start + depth * width, depth * width);
+            let mut ahead = next.chunks(next.len().div_ceil(self.rows.div_ceil(most)).next_multiple_of(LINE).max(LINE));
             for row in (0..self.rows).step_by(most) {
                 let rows = most.min(self.rows - row);
                 if last {
-                    self.ask_for_residual(simd, panel_index, row..row + rows);
+                    self.ask_for_residual(simd, index, row..row + rows);
                 }
                 let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
                 let kept = if inputs > DEPTH_BLOCK { row } else { 0 };
@@ -221,10 +243,9 @@ impl Block<'_> {
                 multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
                 // Right behind the product, so that writing the result happens while the next tile is computed.
                 if last {
-                    self.finish(simd, panel_index, row, sums, width);
+                    self.finish(simd, index, row, sums, width);
                 }
             }
-            panels = next;
         }
     }
 
@@ -258,17 +279,19 @@ impl Block<'_> {
             let output = unsafe { self.output.piece(at, columns) };
             let bias = self.bias.map(|bias| &bias[panel * width..][..columns]);
             let residual = self.residual.map(|residual| &residual[at..at + columns]);
-            finish(simd, output, sums, bias, self.activation, residual);
+            let scales = self.weights.panels.scales().map(|scales| &scales[panel * width..][..width]);
+            finish(simd, output, sums, scales, bias, self.activation, residual);
         }
     }
 }
 
-/// `output = activation(sums + bias) + residual`
+/// `output = activation(sums · scales + bias) + residual`
 #[inline(always)]
 fn finish<S: Simd>(
     simd: S,
     output: &mut [MaybeUninit<f32>],
     sums: &[f32],
+    scales: Option<&[f32]>,
     bias: Option<&[f32]>,
     activation: Activation,
     residual: Option<&[f32]>,
@@ -277,6 +300,9 @@ fn finish<S: Simd>(
         let at = index * S::LANES;
         let end = at + to.len();
         let mut sum = simd.read(&sums[at..]);
+        if let Some(scales) = scales {
+            sum = simd.mul(sum, simd.read(&scales[at..]));
+        }
         if let Some(bias) = bias {
             sum = simd.add(sum, simd.read(&bias[at..end]));
         }

@@ -60,7 +60,8 @@ pub(super) fn multiply(block: &Block<'_>) {
 
 /// [`multiply`] for rows in `A` and weights in `B` parts.
 fn product<const A: usize, const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
-    let (inputs, count) = (block.weights.inputs, block.panels.len());
+    let Packed { inputs, outputs, instructions, .. } = *block.weights;
+    let count = block.panels.len();
     let most = DEPTH_BLOCK.min(inputs).div_ceil(DEPTH);
     let size = block.rows * WIDTH;
     workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * A * ROWS), Line::ZERO);
@@ -76,25 +77,46 @@ fn product<const A: usize, const B: usize>(block: &Block<'_>, workspace: &mut Wo
         // SAFETY: a machine with tiles has the instructions.
         unsafe { split::rows::<A>(&block.x[from..], inputs, block.rows, depth, &mut workspace.rows) };
         for (index, panel) in block.panels.clone().enumerate() {
-            columns::<B>(block.weights, panel, from, depth, &mut workspace.columns);
+            let to = &mut workspace.columns;
+            instructions.run(Columns::<B> { weights: block.weights, panel, from, depth, to });
             let sums = &mut workspace.sums.as_mut_slice()[index % kept * size..][..size];
             let tiles = Panel { tiles: &tiles, rows: &workspace.rows, columns: &workspace.columns, depth, sums };
-            let halves = block.weights.outputs.saturating_sub(panel * WIDTH).div_ceil(2 * ROWS).min(2);
+            let halves = outputs.saturating_sub(panel * WIDTH).div_ceil(2 * ROWS).min(2);
             tiles.multiply::<A, B>(halves, from > 0);
             if last {
                 let sums = &workspace.sums.as_slice()[index % kept * size..][..size];
-                block.weights.instructions.run(Finish { block, panel, sums });
+                instructions.run(Finish { block, panel, sums });
             }
         }
     }
 }
 
-/// Splits a panel from input `from` on.
-fn columns<const B: usize>(weights: &Packed, panel: usize, from: usize, depth: usize, to: &mut [Line]) {
-    let steps = depth.div_ceil(DEPTH);
-    let start = (panel * weights.inputs + from) * WIDTH;
-    // SAFETY: a machine with tiles has the instructions.
-    unsafe { split::panel::<B>(&weights.panels.as_slice()[start..][..depth * WIDTH], 0, steps, to) };
+/// Splits a panel, from input `from` on to a depth of `depth`, into `B` parts.
+struct Columns<'a, const B: usize> {
+    weights: &'a Packed,
+    panel: usize,
+    from: usize,
+    depth: usize,
+    to: &'a mut [Line],
+}
+
+impl<const B: usize> Kernel for Columns<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // What is not f32 in memory becomes so a step at a time, and stays in the first-level cache.
+        let mut scratch = [0.0; DEPTH * WIDTH];
+        let steps = self.depth.div_ceil(DEPTH);
+        let start = (self.panel * self.weights.inputs + self.from) * WIDTH;
+        for step in 0..steps {
+            let first = step * DEPTH;
+            let count = DEPTH.min(self.depth - first) * WIDTH;
+            let numbers = self.weights.panels.read(simd, start + first * WIDTH, count, &mut scratch);
+            // SAFETY: a machine with tiles has the instructions.
+            unsafe { split::panel::<B>(numbers, step, steps, self.to) };
+        }
+    }
 }
 
 /// All rows of a task times one panel, to one depth.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`simd`] | vectors: one trait, one implementation for each instruction set, chosen at run time |
 //! | [`tile`] | the microkernel: a few rows times a panel of columns, and the memory it works in |
+//! | `panels` | a packed weight's numbers in memory: f32, half precision, int8 |
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
 //! | [`gemm_backward`] | the product with the same packed weights the other way round |
 //! | `gemm_tiles`, `amx`, `split` | the product on tiles of bfloat16 numbers, into which f32 is split without loss |
@@ -32,6 +33,7 @@ mod gemm_tiles;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod low_rank;
+mod panels;
 pub mod simd;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
@@ -41,3 +43,5 @@ pub mod tile;
 mod tests;
 #[cfg(test)]
 mod tests_backward;
+#[cfg(test)]
+mod tests_storage;

@@ -20,6 +20,18 @@ use std::mem::MaybeUninit;
 /// The widest vector of all instruction sets, in elements.
 pub const MAX_LANES: usize = 16;
 
+/// 2¹¹², by which the exponents of f32 and of half precision differ.
+#[allow(dead_code, reason = "some instruction sets convert by themselves")]
+const HALF_SCALE: f32 = f32::from_bits((112 + 127) << 23);
+
+/// The least magnitude in half precision that is infinite or NaN, where f32 has its exponent and fraction.
+#[allow(dead_code, reason = "as above")]
+const HALF_SPECIAL: u32 = 0x7c00 << 13;
+
+/// The exponent of infinity and NaN in f32.
+#[allow(dead_code, reason = "as above")]
+const SPECIAL: u32 = 0xff << 23;
+
 /// An instruction set. A value of it is the proof that the machine has these instructions.
 pub trait Simd: Copy + Send + Sync {
     /// [`Simd::LANES`] numbers in a register.
@@ -46,6 +58,18 @@ pub trait Simd: Copy + Send + Sync {
     /// # Safety
     /// [`Simd::LANES`] numbers can be read from `from`.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
+
+    /// Reads as many numbers in IEEE half precision, each by its bits.
+    ///
+    /// # Safety
+    /// [`Simd::LANES`] numbers can be read from `from`.
+    unsafe fn load_half(self, from: *const u16) -> Self::Vector;
+
+    /// Reads as many whole numbers of eight bits.
+    ///
+    /// # Safety
+    /// [`Simd::LANES`] numbers can be read from `from`.
+    unsafe fn load_int8(self, from: *const i8) -> Self::Vector;
 
     /// Writes a vector.
     ///
@@ -212,7 +236,12 @@ impl Instructions {
             if std::arch::is_x86_feature_detected!("avx512f") {
                 sets.push(Self(Set::Avx512));
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            let has = [
+                std::arch::is_x86_feature_detected!("avx2"),
+                std::arch::is_x86_feature_detected!("fma"),
+                std::arch::is_x86_feature_detected!("f16c"),
+            ];
+            if has == [true; 3] {
                 sets.push(Self(Set::Avx2));
             }
         }
