@@ -45,3 +45,5 @@ mod tests;
 mod tests_backward;
 #[cfg(test)]
 mod tests_storage;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests_tiles;
