@@ -14,6 +14,9 @@ use std::sync::OnceLock;
 /// Rows of a tile.
 pub const ROWS: usize = 16;
 
+/// Of how many bfloat16 numbers every f32 is the sum.
+pub const LEFT_PARTS: usize = 3;
+
 /// How many inputs one tile is deep.
 pub const DEPTH: usize = 32;
 
@@ -43,20 +46,12 @@ pub fn available() -> bool {
         if __cpuid(0).eax < 7 || __cpuid_count(7, 0).edx & (TILE | BF16) != TILE | BF16 {
             return false;
         }
-        if !["avx512f", "avx512bw", "avx512bf16"].iter().all(|&name| detected(name)) {
+        if !std::arch::is_x86_feature_detected!("avx512f") || !std::arch::is_x86_feature_detected!("avx512bw") {
             return false;
         }
         // SAFETY: the call changes nothing but what this process may do.
         unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
     })
-}
-
-fn detected(name: &str) -> bool {
-    match name {
-        "avx512f" => std::arch::is_x86_feature_detected!("avx512f"),
-        "avx512bw" => std::arch::is_x86_feature_detected!("avx512bw"),
-        _ => std::arch::is_x86_feature_detected!("avx512bf16"),
-    }
 }
 
 /// What `ldtilecfg` reads.
@@ -104,20 +99,17 @@ impl Drop for Tiles {
     }
 }
 
-/// Products of the parts of numbers, by the number of the part (0 is the largest), the smallest products first. Each shares one factor
-/// with that before it, which need not be loaded again. What is left out is smaller than f32's own rounding.
-const PRODUCTS: [(usize, usize); 6] = [(2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)];
-
 /// Sums of `a · b` for two tiles of rows (one, if not `TWO`) and two tiles of columns.
 ///
-/// `A` and `B` say of how many parts the numbers are, each part a tile: `a` holds `[step][part][16]` lines for each of its tiles of
+/// Rows are of [`LEFT_PARTS`] parts and columns of `B`, the largest first and each a tile; of the parts' products those are left out
+/// that are smaller than f32's own rounding. `a` holds `[step][part][16]` lines for each of its tiles of
 /// rows, `b` holds `[step][part][2][16]`. The sums are `[32][stride]` numbers from `sums` on, zero before the first step unless
 /// `accumulate`.
 ///
 /// # Safety
 /// All of these can be read or written for the rows that the tiles were shaped for.
 #[inline(always)]
-pub unsafe fn multiply<const A: usize, const B: usize, const TWO: bool>(
+pub unsafe fn multiply<const B: usize, const TWO: bool>(
     _: &Tiles,
     steps: usize,
     a: [*const Line; 2],
@@ -145,37 +137,78 @@ pub unsafe fn multiply<const A: usize, const B: usize, const TWO: bool>(
             zero::<3>();
         }
         for step in 0..steps {
-            let [first, second] = a.map(|a| a.wrapping_add(step * A * ROWS));
+            let [first, second] = a.map(|a| a.wrapping_add(step * LEFT_PARTS * ROWS));
             let b = b.wrapping_add(step * B * 2 * ROWS);
-            let mut loaded = (usize::MAX, usize::MAX);
-            for (i, j) in PRODUCTS {
-                if i >= A || j >= B {
-                    continue;
-                }
-                if i != loaded.0 {
-                    load::<4>(first.wrapping_add(i * ROWS), size_of::<Line>());
-                    if TWO {
-                        load::<5>(second.wrapping_add(i * ROWS), size_of::<Line>());
-                    }
-                }
-                if j != loaded.1 {
-                    load::<6>(b.wrapping_add(2 * j * ROWS), size_of::<Line>());
-                    load::<7>(b.wrapping_add((2 * j + 1) * ROWS), size_of::<Line>());
-                }
-                loaded = (i, j);
-                add_product::<0, 4, 6>();
-                add_product::<1, 4, 7>();
-                if TWO {
-                    add_product::<2, 5, 6>();
-                    add_product::<3, 5, 7>();
-                }
+            let left = |part: usize| [first, second].map(|tile| tile.wrapping_add(part * ROWS));
+            let right = |part: usize| b.wrapping_add(part * 2 * ROWS);
+            // Small products before large ones, each with one factor of that before it. By their parts: (0, 2), (0, 1), (1, 1), …
+            if B > 1 {
+                load_left::<TWO>(left(0));
             }
+            if B > 2 {
+                load_right(right(2));
+                add_products::<TWO>();
+            }
+            if B > 1 {
+                load_right(right(1));
+                add_products::<TWO>();
+            }
+            load_left::<TWO>(left(1));
+            if B > 1 {
+                add_products::<TWO>();
+            }
+            // … (1, 0), (2, 0), (0, 0).
+            load_right(right(0));
+            add_products::<TWO>();
+            load_left::<TWO>(left(2));
+            add_products::<TWO>();
+            load_left::<TWO>(left(0));
+            add_products::<TWO>();
         }
         store::<0>(sums, bytes);
         store::<1>(right, bytes);
         if TWO {
             store::<2>(below, bytes);
             store::<3>(below_right, bytes);
+        }
+    }
+}
+
+/// # Safety
+/// The tiles can be read, the second if `TWO`, and a [`Tiles`] lives.
+#[inline(always)]
+unsafe fn load_left<const TWO: bool>([first, second]: [*const Line; 2]) {
+    // SAFETY: by the caller.
+    unsafe {
+        load::<4>(first, size_of::<Line>());
+        if TWO {
+            load::<5>(second, size_of::<Line>());
+        }
+    }
+}
+
+/// # Safety
+/// Two tiles can be read, one behind the other, and a [`Tiles`] lives.
+#[inline(always)]
+unsafe fn load_right(tiles: *const Line) {
+    // SAFETY: by the caller.
+    unsafe {
+        load::<6>(tiles, size_of::<Line>());
+        load::<7>(tiles.wrapping_add(ROWS), size_of::<Line>());
+    }
+}
+
+/// # Safety
+/// A [`Tiles`] lives.
+#[inline(always)]
+unsafe fn add_products<const TWO: bool>() {
+    // SAFETY: by the caller.
+    unsafe {
+        add_product::<0, 4, 6>();
+        add_product::<1, 4, 7>();
+        if TWO {
+            add_product::<2, 5, 6>();
+            add_product::<3, 5, 7>();
         }
     }
 }

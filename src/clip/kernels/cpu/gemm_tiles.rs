@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use super::amx::{self, DEPTH, Line, ROWS, Tiles};
+use super::amx::{self, DEPTH, LEFT_PARTS, Line, ROWS, Tiles};
 use super::gemm::{Block, Packed};
 use super::simd::{Kernel, Simd};
 use super::split::{self, WIDTH};
@@ -52,19 +52,19 @@ thread_local! {
 pub(super) fn multiply(block: &Block<'_>) {
     assert!(amx::available() && block.weights.width == WIDTH, "weights were packed for other instructions");
     WORKSPACE.with_borrow_mut(|workspace| match block.weights.parts {
-        1 => product::<3, 1>(block, workspace),
-        2 => product::<3, 2>(block, workspace),
-        _ => product::<3, 3>(block, workspace),
+        1 => product::<1>(block, workspace),
+        2 => product::<2>(block, workspace),
+        _ => product::<3>(block, workspace),
     });
 }
 
-/// [`multiply`] for rows in `A` and weights in `B` parts.
-fn product<const A: usize, const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
+/// [`multiply`] for weights in `B` parts.
+fn product<const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
     let Packed { inputs, outputs, instructions, .. } = *block.weights;
     let count = block.panels.len();
     let most = DEPTH_BLOCK.min(inputs).div_ceil(DEPTH);
     let size = block.rows * WIDTH;
-    workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * A * ROWS), Line::ZERO);
+    workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * LEFT_PARTS * ROWS), Line::ZERO);
     workspace.columns.resize(workspace.columns.len().max(most * B * WIDTH), Line::ZERO);
     // Sums are kept from one depth to the next; where there is no next one, those of a panel are enough.
     let kept = if inputs > DEPTH_BLOCK { count } else { 1 };
@@ -75,14 +75,14 @@ fn product<const A: usize, const B: usize>(block: &Block<'_>, workspace: &mut Wo
         let depth = DEPTH_BLOCK.min(inputs - from);
         let last = from + depth == inputs;
         // SAFETY: a machine with tiles has the instructions.
-        unsafe { split::rows::<A>(&block.x[from..], inputs, block.rows, depth, &mut workspace.rows) };
+        unsafe { split::rows(&block.x[from..], inputs, block.rows, depth, &mut workspace.rows) };
         for (index, panel) in block.panels.clone().enumerate() {
             let to = &mut workspace.columns;
             instructions.run(Columns::<B> { weights: block.weights, panel, from, depth, to });
             let sums = &mut workspace.sums.as_mut_slice()[index % kept * size..][..size];
             let tiles = Panel { tiles: &tiles, rows: &workspace.rows, columns: &workspace.columns, depth, sums };
             let halves = outputs.saturating_sub(panel * WIDTH).div_ceil(2 * ROWS).min(2);
-            tiles.multiply::<A, B>(halves, from > 0);
+            tiles.multiply::<B>(halves, from > 0);
             if last {
                 let sums = &workspace.sums.as_slice()[index % kept * size..][..size];
                 instructions.run(Finish { block, panel, sums });
@@ -133,9 +133,9 @@ struct Panel<'a> {
 
 impl Panel<'_> {
     /// Computes the first `halves` halves of the sums.
-    fn multiply<const A: usize, const B: usize>(self, halves: usize, accumulate: bool) {
+    fn multiply<const B: usize>(self, halves: usize, accumulate: bool) {
         let (rows, steps) = (self.sums.len() / WIDTH, self.depth.div_ceil(DEPTH));
-        let (tile, half_panel) = (steps * A * ROWS, steps * B * 2 * ROWS);
+        let (tile, half_panel) = (steps * LEFT_PARTS * ROWS, steps * B * 2 * ROWS);
         let result = self.sums.as_mut_ptr();
         assert!(
             self.rows.len() >= rows.div_ceil(ROWS) * tile && self.columns.len() >= 2 * half_panel,
@@ -155,9 +155,9 @@ impl Panel<'_> {
                     // SAFETY: by the assertion there are lines and sums for as many rows as the tiles were shaped for.
                     unsafe {
                         if height > ROWS {
-                            amx::multiply::<A, B, true>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
+                            amx::multiply::<B, true>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
                         } else {
-                            amx::multiply::<A, B, false>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
+                            amx::multiply::<B, false>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
                         }
                     }
                 }

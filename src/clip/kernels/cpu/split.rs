@@ -1,17 +1,17 @@
 //! f32 numbers as sums of bfloat16 numbers, in the order in which tiles read them.
 //!
-//! An f32 has 24 significant bits, a bfloat16 number 8 and the same exponents. So three of them hold an f32 exactly: what is cut off
-//! behind the first 8 bits, again, and the rest (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
-//! Higher-Precision Computations", 2019). Cutting instead of rounding keeps every finite number finite, and what is not finite
-//! leaves something that is not finite. Numbers under 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
+//! An f32 has 24 significant bits, a bfloat16 number 8 and the same exponents. So three of them hold an f32 exactly: its first 8 bits,
+//! what is left rounded to 8, and the rest (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
+//! Higher-Precision Computations", 2019). The first part is cut, which keeps every finite number finite; the second is rounded, so that the
+//! products which are left out have no sign in common. What is not finite leaves something that is not finite. Numbers under 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_loadu_ps,
+    __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_loadu_ps,
     _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_set1_epi32,
     _mm512_setzero_si512, _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_ps,
 };
 
-use super::amx::{DEPTH, Line, ROWS};
+use super::amx::{DEPTH, LEFT_PARTS, Line, ROWS};
 
 /// Columns of a panel, four tiles wide.
 pub const WIDTH: usize = 64;
@@ -47,34 +47,28 @@ fn split(x: __m512) -> [__m512i; 3] {
     let upper = _mm512_set1_epi32(UPPER as i32);
     let first = _mm512_and_si512(_mm512_castps_si512(x), upper);
     let rest = _mm512_sub_ps(x, _mm512_castsi512_ps(first));
-    let second = _mm512_and_si512(_mm512_castps_si512(rest), upper);
+    let half = _mm512_set1_epi32(1 << 15);
+    let second = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(rest), half), upper);
     let third = _mm512_sub_ps(rest, _mm512_castsi512_ps(second));
     [first, second, _mm512_castps_si512(third)]
 }
 
 /// Rows `x` `[rows, stride]` to the depth of `depth` as left tiles `[tile][step][part][row]`, the last step filled up with zeros.
-/// With one part the numbers are rounded, to nearest even.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub fn rows<const PARTS: usize>(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]) {
+#[target_feature(enable = "avx512f,avx512bw")]
+pub fn rows(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]) {
     let steps = depth.div_ceil(DEPTH);
-    assert!(to.len() >= rows.div_ceil(ROWS) * steps * PARTS * ROWS, "no room for the tiles");
+    assert!(to.len() >= rows.div_ceil(ROWS) * steps * LEFT_PARTS * ROWS, "no room for the tiles");
     let odd: [u16; DEPTH] = std::array::from_fn(|index| 2 * index as u16 + 1);
     // SAFETY: an array of a vector's size.
     let odd = unsafe { _mm512_loadu_si512(odd.as_ptr().cast()) };
     for row in 0..rows {
         let x = &x[row * stride..][..depth];
-        let to = &mut to[row / ROWS * steps * PARTS * ROWS..];
+        let to = &mut to[row / ROWS * steps * LEFT_PARTS * ROWS..];
         for (step, x) in x.chunks(DEPTH).enumerate() {
-            let to = &mut to[step * PARTS * ROWS + row % ROWS..];
-            let (left, right) = (load(x), load(&x[x.len().min(DEPTH / 2)..]));
-            if PARTS == 1 {
-                // SAFETY: both are a vector of 512 bits.
-                let rounded: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(right, left)) };
-                store(&mut to[0], rounded);
-            } else {
-                for (part, (left, right)) in split(left).into_iter().zip(split(right)).enumerate() {
-                    store(&mut to[part * ROWS], _mm512_permutex2var_epi16(left, odd, right));
-                }
+            let to = &mut to[step * LEFT_PARTS * ROWS + row % ROWS..];
+            let (left, right) = (split(load(x)), split(load(&x[x.len().min(DEPTH / 2)..])));
+            for (part, (left, right)) in left.into_iter().zip(right).enumerate() {
+                store(&mut to[part * ROWS], _mm512_permutex2var_epi16(left, odd, right));
             }
         }
     }
