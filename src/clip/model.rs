@@ -63,7 +63,7 @@ impl<B: ClipBackend> Clip<B> {
 
     /// Token ids, one list a text → text features `[texts, embedding]` of unit length.
     pub fn text_features(&self, texts: &[Vec<u32>]) -> Tensor<B, 2> {
-        unit(self.text.forward(texts, &self.device))
+        unit(self.text.forward(texts))
     }
 
     /// The same model where gradients can be recorded; its matrices are shared.
