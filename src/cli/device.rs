@@ -9,7 +9,11 @@ use super::progress;
 use crate::platform::cuda;
 #[cfg(feature = "wgpu")]
 use crate::platform::gpu;
-use crate::{Error, Result, clip::Precision, diffusion::DiffusionBackend};
+use crate::{
+    Error, Result,
+    clip::{Format, Precision, Storage},
+    diffusion::DiffusionBackend,
+};
 
 /// What `--device` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +81,28 @@ pub struct Compute {
     /// What the towers compute in: f32, f16 or bf16. Half precision is for GPUs; whatever learns is in f32, and so is a tower while it trains.
     #[arg(long, default_value_t)]
     pub precision: Precision,
+}
+
+/// The flags of a command that loads a CLIP.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ClipCompute {
+    #[command(flatten)]
+    pub compute: Compute,
+    /// How matrices lie in memory on the CPU: auto (the narrowest form that changes nothing), f32, f16 or int8.
+    #[arg(long, default_value_t)]
+    pub weights: Storage,
+}
+
+impl ClipCompute {
+    /// What the model's numbers are to be.
+    pub fn format(self) -> Format {
+        Format { precision: self.compute.precision, storage: self.weights }
+    }
+
+    /// As [`Compute::run`].
+    pub fn run<T: Task>(self, task: T) -> Result<T::Output> {
+        self.compute.run(task)
+    }
 }
 
 /// Work that is generic over the backend. A closure cannot be, so it is a type with one method.

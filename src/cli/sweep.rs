@@ -147,7 +147,7 @@ impl Task for Work {
     type Output = ();
 
     fn run<B: ClipBackend>(mut self, device: &B::Device) -> Result<()> {
-        let mut executor = Executor::<B>::new(device, Some(native::cache_folder()?)).in_precision(self.precision);
+        let mut executor = Executor::<B>::new(device, Some(native::cache_folder()?)).in_format(self.precision.into());
         cells::resolve(&mut self.cells, &mut executor);
         if self.dry_run {
             return self.show();

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::adapter_file,
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     eval::Eval,
     progress::{self, Progress},
     table,
@@ -99,7 +99,7 @@ pub struct Train {
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
-    compute: Compute,
+    compute: ClipCompute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -280,7 +280,7 @@ impl Task for Train {
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let mut executor = Executor::<B>::new(device, cache).in_precision(self.compute.precision);
+        let mut executor = Executor::<B>::new(device, cache).in_format(self.compute.format());
         if !self.tensorboard {
             return Ok((executor.execute(plan, &out, &mut progress)?, out));
         }

@@ -26,11 +26,13 @@ impl<B: ClipBackend> Text<B> {
     /// Reads the tower's tensors; they stand at the top level, without a prefix.
     pub fn load(parameters: &mut impl Parameters<B>, config: &TextConfig, embedding: usize) -> Self {
         let (width, epsilon) = (config.transformer.width, config.transformer.epsilon);
+        let storage = parameters.storage();
+        let projection = parameters.tensor("text_projection", [width, embedding]).transpose();
         Self {
             embedding: Embedding::load(parameters, config),
             transformer: Transformer::load(parameters, "transformer", &config.transformer),
             ln_final: LayerNorm::load(parameters, "ln_final", width, epsilon),
-            projection: Linear::new(parameters.tensor("text_projection", [width, embedding]).transpose(), None),
+            projection: Linear::new_in(storage, projection, None),
             config: config.clone(),
         }
     }
@@ -53,9 +55,9 @@ impl<B: ClipBackend> Text<B> {
         let tokens = self.ends(texts).max().map_or(1, |end| end + 1);
         let padded = texts.iter().flat_map(|ids| {
             let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
-            (0..tokens).map(move |position| i64::from(id(position)))
+            (0..tokens).map(id)
         });
-        self.embedding.forward(padded.collect(), tokens)
+        self.embedding.forward(&padded.collect::<Vec<u32>>(), tokens)
     }
 
     /// One block: `[texts, tokens, width]` → the same.

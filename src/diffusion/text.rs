@@ -34,9 +34,8 @@ impl<B: DiffusionBackend> TextEncoder<B> {
 
     /// Token ids, padded to the same length, at most the context → states after the last normalisation, `[texts, tokens, width]`
     /// in single precision.
-    pub fn forward(&self, texts: &[Vec<i32>]) -> Tensor<B, 3> {
-        let ids = texts.iter().flatten().map(|id| i64::from(*id)).collect();
-        let x = self.embedding.forward(ids, texts.first().map_or(0, Vec::len));
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Tensor<B, 3> {
+        let x = self.embedding.forward(&texts.concat(), texts.first().map_or(0, Vec::len));
         let x = (0..self.transformer.layers()).fold(x, |x, block| self.transformer.block(block, x, true));
         self.ln_final.forward(x).cast(DType::F32)
     }

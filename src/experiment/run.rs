@@ -237,6 +237,7 @@ pub fn write<B: ClipBackend>(
     let info = AdapterInfo {
         backbone: backbone.name.clone(),
         backbone_sha256: backbone.sha256.clone(),
+        weights: backbone.clip.storage(),
         classes: outcome.split.classes.clone(),
         templates: plan.templates.clone(),
     };

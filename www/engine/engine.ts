@@ -6,7 +6,7 @@ import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
 import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
 import { type ModelInfo, measured, onProcessor } from './measuring.ts';
-import type { Device, Failure, Grid, Kept, Pixels, Precision, Prediction, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+import type { Device, Failure, Grid, Kept, Pixels, Precision, Prediction, RungOptions, RungResult, Slice, Wanted, Weights } from './protocol.ts';
 import { type Ground, Told } from './told.ts';
 
 export type { Ground, ModelInfo };
@@ -71,10 +71,10 @@ export class Engine {
    * Loads a model. With "auto" it starts on the processor, which is quick, and goes over to the GPU once that has been tested,
    * measured and found faster; there it computes in half precision, where the GPU does that rightly.
    */
-  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto'): Promise<ModelInfo> {
+  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto', weights: Weights = 'auto'): Promise<ModelInfo> {
     this.#forget();
     const era = ++this.#era;
-    this.#model = { name, files, precision, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
+    this.#model = { name, files, precision, weights, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
     if (device === 'webgpu') {
       try {
         return await this.#begin('chosen by hand');

@@ -222,7 +222,7 @@ impl<'a, B: ClipBackend> Stages<'a, B> {
     fn layers(&self) -> usize {
         match self {
             Self::Vision(vit, _) => vit.layers(),
-            Self::Text(text, ..) => text.layers(),
+            Self::Text(text, _) => text.layers(),
         }
     }
 
@@ -236,7 +236,7 @@ impl<'a, B: ClipBackend> Stages<'a, B> {
     fn block(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 3> {
         match self {
             Self::Vision(vit, _) => vit.block(index, x),
-            Self::Text(text, ..) => text.block(index, x),
+            Self::Text(text, _) => text.block(index, x),
         }
     }
 

@@ -14,12 +14,12 @@ pub mod self_test;
 
 use std::fmt::Debug;
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
 pub use dropout::Dropout;
 pub use flex::PackedWeight;
 
-use super::Precision;
+use super::{Precision, Storage};
 
 /// What follows a linear layer's bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,11 +47,30 @@ pub trait ClipBackend: Backend {
         precision == Precision::F32
     }
 
+    /// Whether matrices can lie in memory in this form. Every backend can have them as they come.
+    fn stores_in(storage: Storage) -> bool {
+        matches!(storage, Storage::Exact | Storage::F32)
+    }
+
     /// Takes a weight `[out, in]` (as checkpoints store it) into that form. Consumes it: never two copies.
     fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix;
 
-    /// The weight back as `[out, in]`, equal to the bit.
+    /// The same in a form of memory that [`stores_in`](Self::stores_in) has confirmed.
+    fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
+        let _ = storage;
+        Self::matrix(weight)
+    }
+
+    /// The weight back as `[out, in]`, equal to the bit to what is stored.
     fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2>;
+
+    /// Some rows of the weight, `[ids, in]`: what an embedding looks up.
+    fn rows(matrix: &Self::Matrix, ids: &[u32]) -> Tensor<Self, 2> {
+        let weight = Self::weight(matrix);
+        let ids = TensorData::new(ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>(), [ids.len()]);
+        let ids = Tensor::<Self, 1, Int>::from_data(ids, &weight.device());
+        weight.select(0, ids)
+    }
 
     /// `activation(x · Wᵀ + bias) + residual`: `x` is `[batch, tokens, in]`, the result `[batch, tokens, out]`.
     fn linear(

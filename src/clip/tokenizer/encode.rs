@@ -39,12 +39,12 @@ impl Tokenizer {
     }
 
     /// Ids of `[texts.len()][context]`: truncated to the context with the end token kept, or filled with
-    /// [`padding`](Self::padding). Signed, because that is what an embedding lookup takes.
-    pub fn encode_padded(&self, texts: &[impl AsRef<str>], context: usize) -> Vec<Vec<i32>> {
+    /// [`padding`](Self::padding).
+    pub fn encode_padded(&self, texts: &[impl AsRef<str>], context: usize) -> Vec<Vec<u32>> {
         let encode = |text: &str| {
             let mut ids = self.encode_within(text, context);
             ids.resize(context, self.padding);
-            ids.into_iter().map(|id| id as i32).collect()
+            ids
         };
         texts.iter().map(|text| encode(text.as_ref())).collect()
     }

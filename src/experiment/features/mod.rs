@@ -18,13 +18,7 @@ use sha2::{Digest, Sha256};
 use self::{segment::Key, store::Store};
 use super::{Event, Observer, ahead::Ahead};
 use crate::{
-    Error, Result,
-    clip::{ClipBackend, Precision},
-    data::decode::decode,
-    hash,
-    platform::parallel,
-    session::Backbone,
-    train,
+    Error, Result, clip::ClipBackend, data::decode::decode, hash, platform::parallel, session::Backbone, train,
 };
 
 pub use images::{Folder, ImageSource};
@@ -79,9 +73,9 @@ impl FeatureCache {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let device = backbone.clip.device();
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
-        let key = match backbone.clip.precision() {
-            Precision::F32 => key,
-            precision => format!("{key}|{precision}"),
+        let key = match backbone.format().difference() {
+            difference if difference.is_empty() => key,
+            difference => format!("{key}|{difference}"),
         };
         let mut store = Store::in_folder(folder.join("features").join(&hash::sha256(key)[..32]));
         store.refresh(backbone.config.embedding, observer)?;
