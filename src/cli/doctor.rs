@@ -20,7 +20,7 @@ use crate::{
     Error, Result,
     clip::{
         ClipBackend,
-        kernels::{Activation, portable},
+        kernels::{Activation, cpu::simd::Instructions, portable},
     },
     platform::{models::demo_files, native},
     session::Backbone,
@@ -68,6 +68,7 @@ impl Doctor {
         let threads = rayon::current_num_threads();
         checks.push(("threads".into(), "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
         checks.push(("processor".into(), "", processor().join(" ")));
+        checks.push(("kernels".into(), "", format!("{} (the best of these)", Instructions::best().name())));
         match native::cache_folder().and_then(|folder| {
             let probe = folder.join("probe");
             native::write(&probe, b"lowshot")?;
