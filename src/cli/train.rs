@@ -33,7 +33,7 @@ use crate::{
 /// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
 /// decode (as many as `RAYON_NUM_THREADS` says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
 /// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
-/// where that is too much.
+/// where that is too much; tip-f also where comparing all of them with one another will take long.
 ///
 /// The flags of the student project that this follows are understood too, spelled with underscores as there.
 #[derive(Args)]

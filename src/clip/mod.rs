@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod config;
+pub mod embedding;
 pub mod kernels;
 pub mod layers;
 pub mod low_rank;

@@ -5,6 +5,7 @@ use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use super::{
     ClipBackend, Parameters,
     config::TextConfig,
+    embedding::Embedding,
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
     precision::Conversion,
@@ -14,8 +15,7 @@ use super::{
 /// The text tower.
 #[derive(Clone, Debug)]
 pub struct Text<B: ClipBackend> {
-    token_embedding: B::Matrix,
-    positions: Tensor<B, 2>,
+    embedding: Embedding<B>,
     transformer: Transformer<B>,
     ln_final: LayerNorm<B>,
     projection: Linear<B>,
@@ -27,11 +27,9 @@ impl<B: ClipBackend> Text<B> {
     pub fn load(parameters: &mut impl Parameters<B>, config: &TextConfig, embedding: usize) -> Self {
         let (width, epsilon) = (config.transformer.width, config.transformer.epsilon);
         let storage = parameters.storage();
-        let token_embedding = parameters.tensor("token_embedding.weight", [config.vocabulary, width]);
         let projection = parameters.tensor("text_projection", [width, embedding]).transpose();
         Self {
-            token_embedding: B::matrix_in(storage, token_embedding),
-            positions: parameters.tensor("positional_embedding", [config.context, width]),
+            embedding: Embedding::load(parameters, config),
             transformer: Transformer::load(parameters, "transformer", &config.transformer),
             ln_final: LayerNorm::load(parameters, "ln_final", width, epsilon),
             projection: Linear::new_in(storage, projection, None),
@@ -55,14 +53,11 @@ impl<B: ClipBackend> Text<B> {
     /// Token ids → tokens before the first block, `[texts, tokens, width]`.
     pub fn embed(&self, texts: &[Vec<u32>]) -> Tensor<B, 3> {
         let tokens = self.ends(texts).max().map_or(1, |end| end + 1);
-        let width = self.config.transformer.width;
         let padded = texts.iter().flat_map(|ids| {
             let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
             (0..tokens).map(id)
         });
-        let embedded = B::rows(&self.token_embedding, &padded.collect::<Vec<u32>>());
-        let positions = self.positions.clone().narrow(0, 0, tokens).unsqueeze::<3>();
-        embedded.reshape([texts.len(), tokens, width]) + positions
+        self.embedding.forward(&padded.collect::<Vec<u32>>(), tokens)
     }
 
     /// One block: `[texts, tokens, width]` → the same.
@@ -87,8 +82,7 @@ impl<B: ClipBackend> Text<B> {
 
     pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Text<C> {
         Text {
-            token_embedding: to.matrix(&self.token_embedding),
-            positions: to.tensor(&self.positions),
+            embedding: self.embedding.convert(to),
             transformer: self.transformer.convert(to),
             ln_final: self.ln_final.convert(to),
             projection: self.projection.convert(to),

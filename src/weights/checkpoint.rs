@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Write as _,
     sync::Arc,
 };
 
@@ -161,7 +160,7 @@ impl Checkpoint {
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         self.files.iter().for_each(|file| file.hash_into(&mut hash));
-        hex(&hash.finalize())
+        crate::hash::hex(&hash.finalize())
     }
 
     /// Reads a model from the checkpoint: `read` asks for its tensors.
@@ -196,14 +195,6 @@ fn listed(label: &str, files: &[TensorFile]) -> Result<BTreeMap<String, (usize, 
         }
     }
     Ok(tensors)
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Opens the shards that an index names, each once, in the order of their names.

@@ -38,6 +38,9 @@ pub trait ClipBackend: Backend {
     /// A frozen weight matrix in the form that this backend multiplies by fastest.
     type Matrix: Clone + Debug + Send + Sync + 'static;
 
+    /// Whether the device has whole numbers of 32 bits that overflow and are shifted as [`portable::mask`] needs.
+    const MIXES_BITS: bool = false;
+
     /// Whether towers can compute in this format on this device. Every backend can in f32.
     fn computes_in(precision: Precision, device: &Self::Device) -> bool {
         let _ = device;
@@ -146,12 +149,16 @@ pub trait ClipBackend: Backend {
 /// Gives a backend the portable definitions.
 #[cfg(any(feature = "candle", feature = "cuda", feature = "webgpu", feature = "wgpu"))]
 macro_rules! use_portable_kernels {
-    ($backend:ty) => {
+    ($backend:ty, mixes bits: $mixes_bits:literal) => {
         impl ClipBackend for $backend {
             type Matrix = Tensor<Self, 2>;
 
+            const MIXES_BITS: bool = $mixes_bits;
+
             fn computes_in(precision: Precision, device: &Self::Device) -> bool {
-                Self::supports_dtype(device, precision.dtype().into())
+                // candle has bf16, but no products in it on a processor.
+                let multiplies = $mixes_bits || precision != Precision::Bf16;
+                multiplies && Self::supports_dtype(device, precision.dtype().into())
             }
 
             fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
@@ -189,8 +196,8 @@ macro_rules! use_portable_kernels {
 }
 
 #[cfg(feature = "candle")]
-use_portable_kernels!(burn_candle::Candle);
+use_portable_kernels!(burn_candle::Candle, mixes bits: false);
 #[cfg(feature = "cuda")]
-use_portable_kernels!(burn_cuda::Cuda);
+use_portable_kernels!(burn_cuda::Cuda, mixes bits: true);
 #[cfg(any(feature = "webgpu", feature = "wgpu"))]
-use_portable_kernels!(burn_wgpu::Wgpu);
+use_portable_kernels!(burn_wgpu::Wgpu, mixes bits: true);

@@ -5,9 +5,12 @@
 //! back while the next one is asked for. The rows need no packing: their own order serves as well (measured).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::super::Activation;
 use super::exp;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::gemm_tiles;
 use super::panels::{Panels, Shape};
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, with_scratch, written};
@@ -29,6 +32,9 @@ pub struct Packed {
     pub(super) inputs: usize,
     pub(super) width: usize,
     pub(super) instructions: Instructions,
+    /// Of how many bfloat16 numbers each number is the sum.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub(super) parts: usize,
 }
 
 impl std::fmt::Debug for Packed {
@@ -49,7 +55,15 @@ impl Packed {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
         let width = instructions.panel();
         let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage);
-        Self { panels, outputs, inputs, width, instructions }
+        Self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            parts: panels.parts(),
+            panels,
+            outputs,
+            inputs,
+            width,
+            instructions,
+        }
     }
 
     /// The form that its numbers have in memory.
@@ -99,22 +113,28 @@ impl Packed {
         if size == 0 || self.inputs == 0 {
             return vec![0.0; size];
         }
-        let panels = self.panels();
-        let block = rows_in_block(rows, self.inputs, panels);
+        let (panels, block) = (self.panels(), self.rows_in_block(rows));
+        let blocks = rows.div_ceil(block);
+        let groups = self.groups(blocks);
         let fill = |output: &NewOutput<'_>| {
-            parallel::for_each(rows.div_ceil(block) * panels, |task| {
-                let (start, panel) = (task / panels * block, task % panels);
+            parallel::for_each(blocks * groups, |task| {
+                let (start, group) = (task / groups * block, task % groups);
                 let rows = block.min(rows - start);
                 let x = &x[start * self.inputs..];
-                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panel });
+                let panels = group * panels / groups..(group + 1) * panels / groups;
+                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panels });
             });
         };
         // SAFETY: every row has its columns in some panel, and a block writes all of both.
         unsafe { written(size, fill) }
     }
 
-    /// One block of rows times one panel, for those who make the rows on the way.
+    /// One block of rows times some panels, for those who make the rows on the way.
     pub(crate) fn block(&self, block: Block<'_>) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::multiply(&block);
+        }
         if self.storage() == Storage::F32 {
             self.instructions.run(Product { block, scratch: &mut [] });
         } else {
@@ -123,21 +143,39 @@ impl Packed {
         }
     }
 
+    /// How many rows a task takes, of `rows`; equal in all tasks but the last.
+    pub(crate) fn rows_in_block(&self, rows: usize) -> usize {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::rows_in_block(rows);
+        }
+        rows_in_block(rows, self.inputs, self.panels())
+    }
+
+    /// Among how many tasks the panels are shared where the rows are cut into `blocks`.
+    fn groups(&self, blocks: usize) -> usize {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::groups(blocks, self.panels());
+        }
+        let _ = blocks;
+        self.panels()
+    }
+
     /// How many panels there are.
     pub(crate) fn panels(&self) -> usize {
         self.outputs.div_ceil(self.width)
     }
 }
 
-/// How many rows a task takes: what the cache holds, fewer where the threads would otherwise lack tasks, equal in all
-/// tasks but the last.
-pub(crate) fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
+/// How many rows a task takes that vectors compute: what the cache holds, fewer where the threads would otherwise lack tasks.
+fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
     let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
     let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
     rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(MOST_ROWS)
 }
 
-/// One block of rows times one panel.
+/// One block of rows times some panels.
 pub(crate) struct Block<'a> {
     pub weights: &'a Packed,
     /// The block's rows, `[rows, inputs]`.
@@ -151,7 +189,7 @@ pub(crate) struct Block<'a> {
     /// Which row of all is the first.
     pub start: usize,
     pub rows: usize,
-    pub panel: usize,
+    pub panels: Range<usize>,
 }
 
 /// The work of a [`Block`].
@@ -166,17 +204,19 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match S::COLUMNS {
-            4 => self.block.product::<S, 4>(simd, self.scratch),
-            2 => self.block.product::<S, 2>(simd, self.scratch),
-            columns => unreachable!("no microkernel is {columns} vectors wide"),
+        for panel in self.block.panels.clone() {
+            match S::COLUMNS {
+                4 => self.block.product::<S, 4>(simd, panel, self.scratch),
+                2 => self.block.product::<S, 2>(simd, panel, self.scratch),
+                columns => unreachable!("no microkernel is {columns} vectors wide"),
+            }
         }
     }
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S, scratch: &mut [f32]) {
+    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S, index: usize, scratch: &mut [f32]) {
         let (inputs, width, most) = (self.weights.inputs, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
         // Sums are kept from one depth to the next; where there is no next one, those of a tile are enough.
@@ -186,7 +226,7 @@ impl Block<'_> {
         for from in (0..inputs).step_by(DEPTH_BLOCK) {
             let depth = DEPTH_BLOCK.min(inputs - from);
             let last = from + depth == inputs;
-            let start = (self.panel * inputs + from) * width;
+            let start = (index * inputs + from) * width;
             let panel = panels.read(simd, start, depth * width, scratch);
             // What the next depth, or the next task, starts with, a share for each tile.
             let next = panels.memory(start + depth * width, depth * width);
@@ -194,7 +234,7 @@ impl Block<'_> {
             for row in (0..self.rows).step_by(most) {
                 let rows = most.min(self.rows - row);
                 if last {
-                    self.ask_for_residual(simd, row, rows, width);
+                    self.ask_for_residual(simd, index, row..row + rows);
                 }
                 let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
                 let kept = if inputs > DEPTH_BLOCK { row } else { 0 };
@@ -203,25 +243,26 @@ impl Block<'_> {
                 multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
                 // Right behind the product, so that writing the result happens while the next tile is computed.
                 if last {
-                    self.finish(simd, row, sums, width);
+                    self.finish(simd, index, row, sums, width);
                 }
             }
         }
     }
 
-    /// Where a row's part in this panel lies in the result: start and length.
+    /// Where a row's part in a panel lies in the result: start and length.
     #[inline(always)]
-    fn place(&self, row: usize, width: usize) -> (usize, usize) {
-        let first = self.panel * width;
-        ((self.start + row) * self.weights.outputs + first, width.min(self.weights.outputs - first))
+    fn place(&self, panel: usize, row: usize) -> (usize, usize) {
+        let (outputs, width) = (self.weights.outputs, self.weights.width);
+        let first = panel * width;
+        ((self.start + row) * outputs + first, width.min(outputs - first))
     }
 
-    /// Lets the residual of `rows` rows come while they are multiplied.
+    /// Lets the residual of some rows come while others are computed.
     #[inline(always)]
-    fn ask_for_residual<S: Simd>(&self, simd: S, row: usize, rows: usize, width: usize) {
+    pub(super) fn ask_for_residual<S: Simd>(&self, simd: S, panel: usize, rows: Range<usize>) {
         if let Some(residual) = self.residual {
-            for row in row..row + rows {
-                let (at, columns) = self.place(row, width);
+            for row in rows {
+                let (at, columns) = self.place(panel, row);
                 for line in residual[at..at + columns].chunks(LINE) {
                     simd.prefetch(line.as_ptr());
                 }
@@ -229,16 +270,16 @@ impl Block<'_> {
         }
     }
 
-    /// Writes rows of the result from their sums.
+    /// Writes rows of the result, from `row` on, from their sums `[rows, width]`.
     #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, row: usize, sums: &[f32], width: usize) {
+    pub(super) fn finish<S: Simd>(&self, simd: S, panel: usize, row: usize, sums: &[f32], width: usize) {
         for (index, sums) in sums.chunks_exact(width).enumerate() {
-            let (at, columns) = self.place(row + index, width);
+            let (at, columns) = self.place(panel, row + index);
             // SAFETY: no other task has these rows of this panel.
             let output = unsafe { self.output.piece(at, columns) };
-            let bias = self.bias.map(|bias| &bias[self.panel * width..][..columns]);
+            let bias = self.bias.map(|bias| &bias[panel * width..][..columns]);
             let residual = self.residual.map(|residual| &residual[at..at + columns]);
-            let scales = self.weights.panels.scales().map(|scales| &scales[self.panel * width..][..width]);
+            let scales = self.weights.panels.scales().map(|scales| &scales[panel * width..][..width]);
             finish(simd, output, sums, scales, bias, self.activation, residual);
         }
     }

@@ -6,6 +6,8 @@
 use half::{f16, vec::HalfFloatVecExt};
 
 use super::simd::Simd;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::split;
 use super::tile::Aligned;
 use crate::clip::{
     Storage,
@@ -82,6 +84,16 @@ impl Panels {
             }
         }
         scratch
+    }
+
+    /// Of how many bfloat16 numbers each number is the sum, before it is multiplied by its column's scale.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::F32(values) => split::parts(values.as_slice()),
+            Self::F16(_) => 2,
+            Self::Int8(..) => 1,
+        }
     }
 
     /// One number.

@@ -154,6 +154,13 @@ impl<T: Clone + Default> Aligned<T> {
         Self { values, start, length }
     }
 
+    /// Grows to `length` numbers, whatever they are, if it is shorter.
+    pub fn reserve(&mut self, length: usize) {
+        if self.length < length {
+            *self = Self::zeros(length);
+        }
+    }
+
     /// The numbers.
     pub fn as_slice(&self) -> &[T] {
         &self.values[self.start..self.start + self.length]
@@ -172,9 +179,7 @@ pub fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
         static SCRATCH: RefCell<Aligned> = RefCell::new(Aligned::zeros(0));
     }
     let mut scratch = SCRATCH.replace(Aligned::zeros(0));
-    if scratch.length < length {
-        scratch = Aligned::zeros(length);
-    }
+    scratch.reserve(length);
     let result = work(&mut scratch.as_mut_slice()[..length]);
     SCRATCH.set(scratch);
     result

@@ -208,6 +208,9 @@ pub struct Instructions(Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
+    /// AVX-512, and tiles for the products with packed weights.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -226,6 +229,10 @@ impl Instructions {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            #[cfg(target_os = "linux")]
+            if super::amx::available() {
+                sets.push(Self(Set::Amx));
+            }
             if std::arch::is_x86_feature_detected!("avx512f") {
                 sets.push(Self(Set::Avx512));
             }
@@ -257,6 +264,9 @@ impl Instructions {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             // SAFETY: `available` makes the value only where the processor says that it has the instructions.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx => unsafe { avx512::run(kernel) },
+            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::run(kernel) },
             // SAFETY: as above.
@@ -267,6 +277,29 @@ impl Instructions {
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Wasm => kernel.run(wasm::Wasm),
             Set::Scalar => kernel.run(scalar::Scalar),
+        }
+    }
+
+    /// Whether the products with packed weights are computed on tiles.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub(super) fn has_tiles(self) -> bool {
+        self.0 == Set::Amx
+    }
+
+    /// The name of the instruction set.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx => "AMX (bf16) and AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "NEON",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Set::Wasm => "WebAssembly SIMD",
+            Set::Scalar => "no vectors",
         }
     }
 
