@@ -77,7 +77,8 @@ fn int8_features_are_near() {
     let (exact, int8) = (features(&load(&demo, Storage::F32)), features(&load(&demo, Storage::Int8)));
     let cosine = least_cosine(&exact, &int8);
     println!("least cosine of {} features {cosine}", exact.len());
-    assert!(cosine > 0.999, "{cosine}");
+    // Measured: 0.999945 for the furthest.
+    assert!(cosine > 0.9998, "{cosine}");
     assert!(exact != int8, "int8 is something else");
 }
 
@@ -170,7 +171,7 @@ fn models_of_every_layout_can_be_converted() {
             )
         };
         let expected = run(&checkpoint);
-        for (form, bound) in [(Form::F16, 0.999_99), (Form::Int8, 0.99)] {
+        for (form, bound) in [(Form::F16, 0.999_99), (Form::Int8, 0.9998)] {
             let bytes = converted(&checkpoint, form).unwrap();
             let other = Checkpoint::from_blob("converted", std::sync::Arc::new(bytes)).unwrap();
             let cosine = least_cosine(&run(&other), &expected);
