@@ -180,9 +180,9 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
 unsafe fn load_left<const TWO: bool>([first, second]: [*const Line; 2]) {
     // SAFETY: by the caller.
     unsafe {
-        load::<4>(first, size_of::<Line>());
+        load::<4>(first.cast(), size_of::<Line>());
         if TWO {
-            load::<5>(second, size_of::<Line>());
+            load::<5>(second.cast(), size_of::<Line>());
         }
     }
 }
@@ -193,8 +193,8 @@ unsafe fn load_left<const TWO: bool>([first, second]: [*const Line; 2]) {
 unsafe fn load_right(tiles: *const Line) {
     // SAFETY: by the caller.
     unsafe {
-        load::<6>(tiles, size_of::<Line>());
-        load::<7>(tiles.wrapping_add(ROWS), size_of::<Line>());
+        load::<6>(tiles.cast(), size_of::<Line>());
+        load::<7>(tiles.wrapping_add(ROWS).cast(), size_of::<Line>());
     }
 }
 
@@ -218,7 +218,7 @@ unsafe fn add_products<const TWO: bool>() {
 /// # Safety
 /// The rows can be read, and a [`Tiles`] lives.
 #[inline(always)]
-unsafe fn load<const TILE: usize>(from: *const Line, stride: usize) {
+unsafe fn load<const TILE: usize>(from: *const u8, stride: usize) {
     // SAFETY: by the caller.
     unsafe {
         asm!(

@@ -2,8 +2,9 @@
 //!
 //! An f32 has 24 significant bits, a bfloat16 number 8 and the same exponents. So three of them hold an f32 exactly: its first 8 bits,
 //! what is left rounded to 8, and the rest (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For
-//! Higher-Precision Computations", 2019). The first part is cut, which keeps every finite number finite; the second is rounded, so that the
-//! products which are left out have no sign in common. What is not finite leaves something that is not finite. Numbers under 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
+//! Higher-Precision Computations", 2019). The first part is cut, which keeps every finite number finite; the second is rounded, so that
+//! the products which are left out have no sign in common. What is not finite leaves something that is not finite. Numbers under
+//! 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_loadu_ps,
