@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error, Result,
     clip::{ClipBackend, Precision},
-    data::decode::decode,
+    data::decode::decode_for,
     platform::{native, parallel},
     session::Backbone,
     train,
@@ -327,7 +327,7 @@ impl FeatureCache {
     ) -> Result<()> {
         let width = backbone.config.embedding;
         let preprocess = &backbone.preprocess;
-        let picture = move |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
+        let picture = move |name: &str| decode_for(preprocess, &images.read(name)?, &images.label(name));
         let mut fresh = (Vec::new(), Vec::new());
         let result = thread::scope(|scope| {
             // Two batches ahead are enough to keep the tower busy, and bound the memory.
