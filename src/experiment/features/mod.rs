@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use self::{segment::Key, store::Store};
 use super::{Event, Observer, ahead::Ahead};
 use crate::{
-    Error, Result, clip::ClipBackend, data::decode::decode, hash, platform::parallel, session::Backbone, train,
+    Error, Result, clip::ClipBackend, data::decode::decode_for, hash, platform::parallel, session::Backbone, train,
 };
 
 pub use images::{Folder, ImageSource};
@@ -211,7 +211,7 @@ impl FeatureCache {
     ) -> Result<()> {
         let width = backbone.config.embedding;
         let preprocess = &backbone.preprocess;
-        let picture = move |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
+        let picture = move |name: &str| decode_for(preprocess, &images.read(name)?, &images.label(name));
         let mut fresh = (Vec::new(), Vec::new());
         let result = thread::scope(|scope| {
             // Two batches ahead are enough to keep the tower busy, and bound the memory.
