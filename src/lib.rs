@@ -15,10 +15,13 @@
 //! With the feature `native` there are also the experiment runner, measurements of speed, the page's server and the command line, with the feature `web` what
 //! a browser's Worker calls. ARCHITECTURE.md says which module may know what.
 
+#![cfg_attr(feature = "candle", allow(deprecated, reason = "Burn gives candle up; here it is an independent check"))]
+
 pub mod adapter;
 pub mod clip;
 pub mod data;
 pub mod error;
+pub mod hash;
 pub mod platform;
 pub mod session;
 pub mod train;
