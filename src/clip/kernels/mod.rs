@@ -7,6 +7,8 @@
 
 mod autodiff;
 pub mod cpu;
+#[cfg(any(feature = "cuda", feature = "webgpu", feature = "wgpu"))]
+mod cube;
 pub mod dropout;
 pub(crate) mod flex;
 pub mod portable;
@@ -68,6 +70,11 @@ pub trait ClipBackend: Backend {
     /// token see itself and what stands before it.
     fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3>;
 
+    /// The same at the first token only, `[batch, 1, width]`: every token is attended to, but no other asks.
+    fn attention_first(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+        portable::attention_first(&qkv, heads)
+    }
+
     /// The activation by itself: `x` `[batch, tokens, width]` → the same shape.
     fn activate(x: Tensor<Self, 3>, activation: Activation) -> Tensor<Self, 3> {
         portable::apply(x, activation)
@@ -125,7 +132,7 @@ pub trait ClipBackend: Backend {
 }
 
 /// Gives a backend the portable definitions.
-#[cfg(any(feature = "candle", feature = "cuda", feature = "webgpu", feature = "wgpu"))]
+#[cfg(feature = "candle")]
 macro_rules! use_portable_kernels {
     ($backend:ty) => {
         impl ClipBackend for $backend {
@@ -171,7 +178,3 @@ macro_rules! use_portable_kernels {
 
 #[cfg(feature = "candle")]
 use_portable_kernels!(burn_candle::Candle);
-#[cfg(feature = "cuda")]
-use_portable_kernels!(burn_cuda::Cuda);
-#[cfg(any(feature = "webgpu", feature = "wgpu"))]
-use_portable_kernels!(burn_wgpu::Wgpu);
