@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{
     ClipBackend, Parameters,
-    kernels::{Activation, portable::softmax},
+    kernels::{Activation, portable::first_probabilities},
     layers::Linear,
     low_rank::LowRank,
     precision::Conversion,
@@ -48,30 +48,13 @@ impl<B: ClipBackend> Attention<B> {
     /// The same at the first token only, `[batch, 1, width]`: every token is attended to, but nothing is computed for
     /// tokens whose output nobody reads. `residual` is `[batch, 1, width]`.
     pub(super) fn forward_first(&self, x: Tensor<B, 3>, residual: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [batch, _, width] = x.dims();
-        let qkv = self.project(x);
-        let probabilities = self.first_probabilities(&qkv);
-        let attended = probabilities.matmul(self.heads_of(&qkv, 2)).swap_dims(1, 2).reshape([batch, 1, width]);
+        let attended = <B as ClipBackend>::attention_first(self.project(x), self.heads);
         self.finish(attended, residual)
     }
 
     /// How much the first token attends to each, `[batch, heads, 1, tokens]`, from `x` `[batch, tokens, width]`.
     pub fn first_attention(&self, x: Tensor<B, 3>) -> Tensor<B, 4> {
-        self.first_probabilities(&self.project(x))
-    }
-
-    fn first_probabilities(&self, qkv: &Tensor<B, 3>) -> Tensor<B, 4> {
-        let head = qkv.dims()[2] / 3 / self.heads;
-        let query = self.heads_of(&qkv.clone().narrow(1, 0, 1), 0).mul_scalar((head as f64).powf(-0.5));
-        softmax(query.matmul(self.heads_of(qkv, 1).transpose()))
-    }
-
-    /// Queries (0), keys (1) or values (2) of `qkv` `[batch, tokens, 3 · width]`, `[batch, heads, tokens, head]`.
-    fn heads_of(&self, qkv: &Tensor<B, 3>, index: usize) -> Tensor<B, 4> {
-        let [batch, tokens, triple] = qkv.dims();
-        let width = triple / 3;
-        let part = qkv.clone().narrow(2, index * width, width);
-        part.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+        first_probabilities(&self.project(x), self.heads)
     }
 
     fn project(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {

@@ -15,6 +15,7 @@ use lowshot::{clip::Precision, platform::gpu};
 #[allow(dead_code)]
 mod command;
 mod gpu_command;
+mod kernels;
 mod samples;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,8 @@
 
 mod autodiff;
 pub mod cpu;
+#[cfg(any(feature = "cuda", feature = "webgpu", feature = "wgpu"))]
+mod cube;
 pub mod dropout;
 pub(crate) mod flex;
 pub mod portable;
@@ -90,6 +92,11 @@ pub trait ClipBackend: Backend {
     /// token see itself and what stands before it.
     fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3>;
 
+    /// The same at the first token only, `[batch, 1, width]`: every token is attended to, but no other asks.
+    fn attention_first(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+        portable::attention_first(&qkv, heads)
+    }
+
     /// The activation by itself: `x` `[batch, tokens, width]` → the same shape.
     fn activate(x: Tensor<Self, 3>, activation: Activation) -> Tensor<Self, 3> {
         portable::apply(x, activation)
@@ -146,58 +153,44 @@ pub trait ClipBackend: Backend {
     }
 }
 
-/// Gives a backend the portable definitions.
-#[cfg(any(feature = "candle", feature = "cuda", feature = "webgpu", feature = "wgpu"))]
-macro_rules! use_portable_kernels {
-    ($backend:ty, mixes bits: $mixes_bits:literal) => {
-        impl ClipBackend for $backend {
-            type Matrix = Tensor<Self, 2>;
-
-            const MIXES_BITS: bool = $mixes_bits;
-
-            fn computes_in(precision: Precision, device: &Self::Device) -> bool {
-                // candle has bf16, but no products in it on a processor.
-                let multiplies = $mixes_bits || precision != Precision::Bf16;
-                multiplies && Self::supports_dtype(device, precision.dtype().into())
-            }
-
-            fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
-                portable::matrix(weight)
-            }
-
-            fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {
-                portable::weight(matrix)
-            }
-
-            fn linear(
-                x: Tensor<Self, 3>,
-                matrix: &Self::Matrix,
-                bias: Option<&Tensor<Self, 1>>,
-                activation: Activation,
-                residual: Option<Tensor<Self, 3>>,
-            ) -> Tensor<Self, 3> {
-                portable::linear(x, matrix, bias, activation, residual)
-            }
-
-            fn layer_norm(
-                x: Tensor<Self, 3>,
-                gamma: &Tensor<Self, 1>,
-                beta: &Tensor<Self, 1>,
-                epsilon: f64,
-            ) -> Tensor<Self, 3> {
-                portable::layer_norm(x, gamma, beta, epsilon)
-            }
-
-            fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3> {
-                portable::attention(qkv, heads, causal)
-            }
-        }
-    };
-}
-
+/// candle has the portable definitions: it is here as an independent check of the arithmetic.
 #[cfg(feature = "candle")]
-use_portable_kernels!(burn_candle::Candle, mixes bits: false);
-#[cfg(feature = "cuda")]
-use_portable_kernels!(burn_cuda::Cuda, mixes bits: true);
-#[cfg(any(feature = "webgpu", feature = "wgpu"))]
-use_portable_kernels!(burn_wgpu::Wgpu, mixes bits: true);
+impl ClipBackend for burn_candle::Candle {
+    type Matrix = Tensor<Self, 2>;
+
+    fn computes_in(precision: Precision, device: &Self::Device) -> bool {
+        // candle has bf16, but no products in it on a processor.
+        precision != Precision::Bf16 && Self::supports_dtype(device, precision.dtype().into())
+    }
+
+    fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
+        portable::matrix(weight)
+    }
+
+    fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {
+        portable::weight(matrix)
+    }
+
+    fn linear(
+        x: Tensor<Self, 3>,
+        matrix: &Self::Matrix,
+        bias: Option<&Tensor<Self, 1>>,
+        activation: Activation,
+        residual: Option<Tensor<Self, 3>>,
+    ) -> Tensor<Self, 3> {
+        portable::linear(x, matrix, bias, activation, residual)
+    }
+
+    fn layer_norm(
+        x: Tensor<Self, 3>,
+        gamma: &Tensor<Self, 1>,
+        beta: &Tensor<Self, 1>,
+        epsilon: f64,
+    ) -> Tensor<Self, 3> {
+        portable::layer_norm(x, gamma, beta, epsilon)
+    }
+
+    fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3> {
+        portable::attention(qkv, heads, causal)
+    }
+}

@@ -86,14 +86,33 @@ pub fn attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize, causal: bool) -> T
     probabilities.matmul(value).swap_dims(1, 2).reshape([batch, tokens, triple / 3])
 }
 
+/// See [`super::ClipBackend::attention_first`].
+pub fn attention_first<B: Backend>(qkv: &Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    let [batch, _, triple] = qkv.dims();
+    let attended = first_probabilities(qkv, heads).matmul(heads_of(qkv, heads, 2));
+    attended.swap_dims(1, 2).reshape([batch, 1, triple / 3])
+}
+
+/// How much the first token attends to each, `[batch, heads, 1, tokens]`, from `qkv` `[batch, tokens, 3 · width]`.
+pub fn first_probabilities<B: Backend>(qkv: &Tensor<B, 3>, heads: usize) -> Tensor<B, 4> {
+    let head = qkv.dims()[2] / 3 / heads;
+    let query = heads_of(&qkv.clone().narrow(1, 0, 1), heads, 0).mul_scalar((head as f64).powf(-0.5));
+    softmax(query.matmul(heads_of(qkv, heads, 1).transpose()))
+}
+
+/// Queries (0), keys (1) or values (2) of `qkv` `[batch, tokens, 3 · width]`, `[batch, heads, tokens, head]`.
+fn heads_of<B: Backend>(qkv: &Tensor<B, 3>, heads: usize, index: usize) -> Tensor<B, 4> {
+    let [batch, tokens, triple] = qkv.dims();
+    let width = triple / 3;
+    qkv.clone().narrow(2, index * width, width).reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+}
+
 /// Attention's probabilities `[batch, heads, tokens, tokens]`, and queries (times 1/√head), keys and values
 /// `[batch, heads, tokens, head]`.
 fn probabilities<B: Backend>(qkv: &Tensor<B, 3>, heads: usize, causal: bool) -> (Tensor<B, 4>, [Tensor<B, 4>; 3]) {
-    let [batch, tokens, triple] = qkv.dims();
-    let (width, head) = (triple / 3, triple / 3 / heads);
-    let [query, key, value] = [0, 1, 2]
-        .map(|index| qkv.clone().narrow(2, index * width, width).reshape([batch, tokens, heads, head]).swap_dims(1, 2));
-    let query = query.mul_scalar((head as f64).powf(-0.5));
+    let [_, tokens, triple] = qkv.dims();
+    let [query, key, value] = [0, 1, 2].map(|index| heads_of(qkv, heads, index));
+    let query = query.mul_scalar(((triple / 3 / heads) as f64).powf(-0.5));
     let mut scores = query.clone().matmul(key.clone().transpose());
     if causal {
         let hidden = Tensor::<B, 2, Bool>::tril_mask([tokens, tokens], 0, &scores.device());
