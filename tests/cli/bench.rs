@@ -6,7 +6,8 @@ use crate::command::Machine;
 
 /// `bench` on the demo model, as short as it can be.
 fn bench(more: &str) -> Vec<String> {
-    format!("bench --seconds 0 --json {more}").split_whitespace().map(str::to_owned).collect()
+    let seconds = if more.contains("--seconds") { "" } else { "--seconds 0" };
+    format!("bench {seconds} --json {more}").split_whitespace().map(str::to_owned).collect()
 }
 
 fn number(value: &Value) -> f64 {
