@@ -12,7 +12,7 @@ mod support;
 use burn_flex::{Flex, FlexDevice};
 use lowshot::{
     bench::{Plan, Subject, UnetChoice, What, architectures::architecture, run},
-    clip::{ClipBackend, Precision},
+    clip::{ClipBackend, Format, Precision},
     experiment::Event,
 };
 
@@ -32,7 +32,7 @@ fn serve(folder: &str) {
         let batch = batch.parse().expect("a number");
         let features = || match what {
             "images" => model.clip.vision.forward(model.images(batch)),
-            _ => model.clip.text.forward(model.texts(batch), &FlexDevice),
+            _ => model.clip.text.forward(model.texts(batch)),
         };
         match line.starts_with("output ") {
             true => features().into_data().iter::<f64>().collect(),
@@ -45,7 +45,8 @@ fn main() {
     if let Some(folder) = support::after("--serve") {
         return serve(&folder);
     }
-    let subject = Subject::<Flex>::random(architecture("ViT-B/16").expect("a shape"), &FlexDevice);
+    let subject = Subject::<Flex>::random(architecture("ViT-B/16").expect("a shape"), Format::default(), &FlexDevice)
+        .expect("a format of the CPU");
     let plan = Plan {
         what: vec![What::Images, What::Texts],
         threads: vec![1, 2],

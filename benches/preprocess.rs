@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lowshot::{clip::Preprocess, data::decode::decode};
+use lowshot::{clip::Preprocess, data::decode::decode_for};
 use rayon::prelude::*;
 
 const SIZE: u32 = 224;
@@ -40,8 +40,8 @@ fn prepared(paths: &[PathBuf], preprocess: &Preprocess) -> Vec<f32> {
     let mut values = vec![0.0; paths.len() * 3 * (SIZE * SIZE) as usize];
     values.par_chunks_exact_mut(3 * (SIZE * SIZE) as usize).zip(paths).for_each(|(out, path)| {
         let name = path.display().to_string();
-        let image = decode(&fs::read(path).expect("a file"), &name).expect("a picture");
-        preprocess.normalise(&preprocess.pixels(&image).expect("a picture with pixels"), out);
+        let pixels = decode_for(preprocess, &fs::read(path).expect("a file"), &name).expect("a picture");
+        preprocess.normalise(&pixels, out);
     });
     values
 }

@@ -21,7 +21,7 @@ use lowshot::{
         tuning::{Batch, Learning, Training, TuningConfig},
     },
     bench::{Subject, architectures::architecture, machine::peak_memory_mib, random::Random},
-    clip::{Clip, ClipConfig},
+    clip::{Clip, ClipConfig, Format},
 };
 use rayon::ThreadPoolBuilder;
 
@@ -69,7 +69,9 @@ fn step(training: &mut Training<Flex>, pixels: &Tensor<Flex, 4>) -> f32 {
 
 /// Seconds of each timed step.
 fn measure(variant: &str) -> Vec<f64> {
-    let Subject { clip, config, .. } = Subject::<Flex>::random(architecture("ViT-B/16").expect("a shape"), &FlexDevice);
+    let Subject { clip, config, .. } =
+        Subject::<Flex>::random(architecture("ViT-B/16").expect("a shape"), Format::default(), &FlexDevice)
+            .expect("a format of the CPU");
     // Start, "a photo of a", a word of its own, full stop, end.
     let prompts = (0..CLASSES as u32).map(|class| vec![49406, 320, 1125, 539, 320, 1000 + class, 269, 49407]).collect();
     let mut training = training(variant, &clip, &config, prompts);

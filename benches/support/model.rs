@@ -1,5 +1,7 @@
 //! A CLIP with the weights that the peers have, and its inputs.
 
+#![allow(dead_code)]
+
 use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};

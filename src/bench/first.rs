@@ -20,7 +20,7 @@ use crate::{
     Error, Result,
     adapter::{self, FewShot, Method, Recipe},
     clip::ClipBackend,
-    data::{decode::decode, templates},
+    data::{decode::decode_for, templates},
     platform::interrupt,
     session::Backbone,
 };
@@ -81,7 +81,7 @@ pub fn answer<B: ClipBackend>(load: impl FnOnce() -> Result<Backbone<B>>, mut te
     let go_on = &mut |_| std::ops::ControlFlow::Continue(());
     let classifier = pollster::block_on(adapter::fit(Recipe::from(Method::ZeroShot), &few_shot, 0, go_on))?;
     for stage in [Stage::First, Stage::Next] {
-        let pixels = backbone.preprocess.pixels(&decode(TILE, "the tile")?)?;
+        let pixels = decode_for(&backbone.preprocess, TILE, "the tile")?;
         pollster::block_on(adapter::scores(classifier.as_ref(), backbone.image_features(&[pixels])))?;
         tell(stage);
     }

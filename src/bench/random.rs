@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::clip::Parameters;
+use crate::clip::{Parameters, Storage};
 
 /// Weights up to this size, so that nothing overflows on its way through a network.
 const SCALE: f32 = 0.05;
@@ -14,12 +14,19 @@ pub struct Random<B: Backend> {
     generator: ChaCha8Rng,
     device: B::Device,
     dtype: DType,
+    storage: Storage,
 }
 
 impl<B: Backend> Random<B> {
     /// A source of tensors on `device`, of this type.
     pub fn new(seed: u64, dtype: DType, device: &B::Device) -> Self {
-        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone(), dtype }
+        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone(), dtype, storage: Storage::Exact }
+    }
+
+    /// The same whose matrices are to lie in memory in this form.
+    #[must_use]
+    pub fn stored_in(self, storage: Storage) -> Self {
+        Self { storage, ..self }
     }
 
     /// Numbers between `-scale` and `scale`.
@@ -33,6 +40,10 @@ impl<B: Backend> Random<B> {
 impl<B: Backend> Parameters<B> for Random<B> {
     fn tensor<const D: usize>(&mut self, _name: &str, shape: [usize; D]) -> Tensor<B, D> {
         self.numbers(shape, SCALE)
+    }
+
+    fn storage(&self) -> Storage {
+        self.storage
     }
 
     fn scalar(&mut self, _name: &str) -> f32 {

@@ -17,10 +17,10 @@ use crate::{
         tuning::{Batch, Learning, Training, TuningConfig},
     },
     clip::{
-        Clip, ClipBackend, ClipConfig, Preprocess,
+        Clip, ClipBackend, ClipConfig, Format, Preprocess,
         config::{EndOfText, TextConfig},
     },
-    data::decode::decode,
+    data::decode::decode_for,
     diffusion::{
         DiffusionBackend, Loading, Pipeline,
         unet::{Reading, Unet, UnetConfig},
@@ -60,11 +60,20 @@ pub struct Subject<B: ClipBackend> {
 }
 
 impl<B: ClipBackend> Subject<B> {
-    /// A model of this shape with random weights, in f32.
-    pub fn random(config: ClipConfig, device: &B::Device) -> Self {
-        let clip = Clip::load(&mut Random::new(SEED, DType::F32, device), &config, device);
+    /// A model of this shape with random weights, its numbers in `format`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the device does not compute in that precision or cannot hold matrices in that form.
+    pub fn random(config: ClipConfig, format: Format, device: &B::Device) -> Result<Self> {
+        let Format { precision, storage } = format;
+        if !B::stores_in(storage) || !B::computes_in(precision, device) {
+            let name = B::name(device);
+            return Err(Error::Usage(format!("{name} does not compute in {precision} with weights in {storage} here")));
+        }
+        let mut weights = Random::new(SEED, DType::F32, device).stored_in(storage);
+        let clip = Clip::load(&mut weights, &config, device).in_precision(precision);
         let preprocess = Preprocess::clip(config.vision.image() as u32);
-        Self { clip, config, preprocess }
+        Ok(Self { clip, config, preprocess })
     }
 }
 
@@ -132,7 +141,7 @@ impl Bench<'_> {
             self.measure(What::Pictures, Some(case), count, || {
                 let prepared = parallel::map(count, |_| {
                     let mut pixels = vec![0.0; length];
-                    preprocess.normalise(&preprocess.pixels(&decode(bytes, case)?)?, &mut pixels);
+                    preprocess.normalise(&decode_for(preprocess, bytes, case)?, &mut pixels);
                     Ok(pixels)
                 });
                 prepared.into_iter().collect::<Result<Vec<Vec<f32>>>>().map(|pixels| drop(std::hint::black_box(pixels)))

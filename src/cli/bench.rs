@@ -7,15 +7,16 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     progress::Progress,
     table,
 };
 use crate::{
     Error, Result,
     bench::{self, Machine, Measurement, Plan, Spread, Subject, UnetChoice, What, architectures::architecture, first},
-    clip::Precision,
+    clip::{Format, Precision, Storage},
     diffusion::DiffusionBackend,
+    experiment::{Event, Observer},
     platform::{interrupt, models},
     session::Backbone,
 };
@@ -33,7 +34,7 @@ pub struct Bench {
     #[arg(long)]
     random: bool,
     #[command(flatten)]
-    compute: Compute,
+    compute: ClipCompute,
     /// Measurements to make: first (from a process's start to its first answer), pictures (JPEG files to pixels), images and texts
     /// (the towers), steps (training with LoRA, 8 pictures each), unet (denoising; Stable Diffusion). All of them without it.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -68,6 +69,8 @@ pub struct Report {
     random_weights: bool,
     device: String,
     precision: Precision,
+    /// How its matrices lie in memory.
+    weights: Storage,
     /// Whether it was stopped before all was measured.
     interrupted: bool,
     measurements: Vec<Measurement>,
@@ -124,7 +127,7 @@ impl Bench {
             Some(_) => Error::Usage(format!("{error}, or measure its shape with --random")),
             None => error,
         })?;
-        Backbone::load_in(self.compute.precision, &self.model, files.as_ref(), device)
+        Backbone::load_in(self.compute.format(), &self.model, files.as_ref(), device)
     }
 
     fn subject<B: DiffusionBackend>(&self, device: &B::Device) -> Result<Subject<B>> {
@@ -136,12 +139,7 @@ impl Bench {
             let names: Vec<&str> = crate::session::models::MODELS.iter().map(|model| model.name).collect();
             Error::Usage(format!("--random knows no shape of '{}', only of {}", self.model, names.join(", ")))
         })?;
-        let precision = self.compute.precision;
-        if !B::computes_in(precision, device) {
-            return Err(Error::Usage(format!("{} does not compute in {precision} here; use f32", B::name(device))));
-        }
-        let subject = Subject::random(config, device);
-        Ok(Subject { clip: subject.clip.in_precision(precision), ..subject })
+        Subject::random(config, self.compute.format(), device)
     }
 }
 
@@ -162,12 +160,13 @@ impl Task for Bench {
             let tell = |told| table::line(&json!(told).to_string());
             return first::answer(|| self.load::<B>(device), tell).map(|()| None);
         }
-        let (plan, machine) = (self.plan(), Machine::here());
+        let (plan, machine, Format { precision, storage }) = (self.plan(), Machine::here(), self.compute.format());
         // Before anything is measured, so that a model that is not there is said at once.
         let subject = self.subject::<B>(device)?;
         let mut progress = Progress::new();
         let mut measurements = Vec::new();
         if plan.what.contains(&What::First) {
+            progress.observe(&Event::note("measuring first, in processes of their own"));
             measurements.extend(first::measure(answering, &plan.threads)?);
         }
         measurements.extend(bench::run(&plan, &subject, &mut progress)?);
@@ -177,7 +176,8 @@ impl Task for Bench {
             model: self.model,
             random_weights: self.random,
             device: B::name(device),
-            precision: self.compute.precision,
+            precision,
+            weights: storage,
             interrupted: interrupt::asked(),
             measurements,
         }))
@@ -187,18 +187,18 @@ impl Task for Bench {
 impl Report {
     fn print(&self) {
         let Machine { processor, instructions, cores, load, date, .. } = &self.machine;
-        let weights = if self.random_weights { "RANDOM weights in its shape" } else { "its own weights" };
+        let whose = if self.random_weights { "RANDOM weights in its shape" } else { "its own weights" };
         table::line(&format!(
-            "lowshot {}, model {} ({weights}), {}, {}",
-            self.lowshot, self.model, self.device, self.precision
+            "lowshot {}, model {} ({whose}, held in {}), {}, {}",
+            self.lowshot, self.model, self.weights, self.device, self.precision
         ));
         let processor = processor.as_deref().unwrap_or("unknown processor");
         let load = load.map_or_else(String::new, |load| format!("; load {load:.1} before"));
         table::line(&format!("{processor}, {cores} cores, {}{load}; {date}\n", instructions.join(" ")));
-        let number = |value: f64| match value {
-            value if value < 9.995 => format!("{value:.2}"),
-            value if value < 99.95 => format!("{value:.1}"),
-            value => format!("{value:.0}"),
+        // Three digits that mean something.
+        let number = |value: f64| {
+            let digits = (2.0 - value.max(1e-6).log10().floor()).clamp(0.0, 6.0) as usize;
+            format!("{value:.digits$}")
         };
         let spread =
             |spread: Spread| format!("{} ({} – {})", number(spread.median), number(spread.q1), number(spread.q3));

@@ -85,7 +85,7 @@ fn what_cannot_be_measured_is_refused_in_a_line() {
         ("--only unet --threads 1 --unet absent", &["absent", "sd-1.5"]),
     ] {
         // Notes of progress may come before what is wrong with a pipeline, which is opened when it is measured.
-        let finished = machine.run(bench(more));
+        let finished = machine.run(format!("bench {more}").split_whitespace());
         let message = if more.contains("--unet") { finished.refused_after_notes() } else { finished.refused() };
         assert!(words.iter().all(|word| message.contains(word)), "{more}: {message}");
     }
