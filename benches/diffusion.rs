@@ -2,20 +2,18 @@
 //! networks spend their time, by the CPU backend: milliseconds each.
 //!
 //! By itself it measures the step and the operations on 1 and 2 threads. With `--serve FILE` it reads weights and inputs from `FILE`
-//! (safetensors) and measures what it is told to on standard input, a line `THREADS OPERATION …` at a time, so that
+//! (safetensors) and answers a line `unet` or `OPERATION …` by milliseconds, on as many threads as `RAYON_NUM_THREADS` says, so that
 //! `benches/peers/diffusion.py` can take turns with it.
 #![allow(clippy::print_stdout)]
 
-use std::io::{BufRead, Write};
-use std::time::Instant;
+mod support;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::Flex;
+use lowshot::bench::random::Random;
 use lowshot::clip::Parameters;
 use lowshot::diffusion::kernels::{DiffusionBackend, Placement};
 use lowshot::diffusion::unet::{Reading, Unet, UnetConfig};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use safetensors::SafeTensors;
 
@@ -50,19 +48,6 @@ const OPERATIONS: [&str; 14] = [
     "attend 2 4096 77 8 40",
 ];
 
-/// Random weights small enough that nothing overflows; the time does not depend on their values.
-struct Random(ChaCha8Rng);
-
-impl Parameters<Flex> for Random {
-    fn tensor<const D: usize>(&mut self, _name: &str, shape: [usize; D]) -> Tensor<Flex, D> {
-        random(shape, 0.02, &mut self.0)
-    }
-
-    fn scalar(&mut self, _name: &str) -> f32 {
-        1.0
-    }
-}
-
 /// Weights from a file.
 struct File<'a>(SafeTensors<'a>);
 
@@ -82,9 +67,9 @@ impl Parameters<Flex> for File<'_> {
     }
 }
 
-fn random<const D: usize>(shape: [usize; D], scale: f32, random: &mut ChaCha8Rng) -> Tensor<Flex, D> {
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-scale..scale)).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+/// The same random numbers each time.
+fn random() -> Random<Flex> {
+    Random::new(1, DType::F32, &Default::default())
 }
 
 /// The UNet with what it is given.
@@ -116,8 +101,7 @@ fn operation(line: &str) -> Work {
     let mut words = line.split_whitespace();
     let kind = words.next().expect("an operation");
     let numbers: Vec<usize> = words.map(|word| word.parse().expect("numbers")).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let rng = &mut rng;
+    let mut rng = random();
     match (kind, numbers.as_slice()) {
         ("convolve", &[batch, size, inputs, outputs, filter, stride]) => {
             convolve(batch, size, inputs, outputs, filter, Placement { stride, ..Placement::padded(filter / 2) })
@@ -126,20 +110,20 @@ fn operation(line: &str) -> Work {
             convolve(batch, size, inputs, outputs, 3, Placement { doubled: true, ..Placement::padded(1) })
         }
         ("normalise", &[batch, size, channels]) => {
-            let (x, gamma) = (random([batch, size, size, channels], 1.0, rng), random([channels], 1.0, rng));
+            let (x, gamma) = (rng.numbers([batch, size, size, channels], 1.0), rng.numbers([channels], 1.0));
             Box::new(move || {
                 std::hint::black_box(Flex::group_norm(x.clone(), 32, &gamma, &gamma, 1e-5, true));
             })
         }
         ("attend", &[batch, tokens, 0, heads, depth]) => {
-            let qkv = random([batch, tokens, 3 * heads * depth], 1.0, rng);
+            let qkv = rng.numbers([batch, tokens, 3 * heads * depth], 1.0);
             Box::new(move || {
                 std::hint::black_box(Flex::self_attention(qkv.clone(), heads));
             })
         }
         ("attend", &[batch, tokens, others, heads, depth]) => {
-            let query = random([batch, tokens, heads * depth], 1.0, rng);
-            let key_value = random([batch, others, 2 * heads * depth], 1.0, rng);
+            let query = rng.numbers([batch, tokens, heads * depth], 1.0);
+            let key_value = rng.numbers([batch, others, 2 * heads * depth], 1.0);
             Box::new(move || {
                 std::hint::black_box(Flex::cross_attention(query.clone(), key_value.clone(), heads));
             })
@@ -149,75 +133,49 @@ fn operation(line: &str) -> Work {
 }
 
 fn convolve(batch: usize, size: usize, inputs: usize, outputs: usize, filter: usize, placement: Placement) -> Work {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let x = random([batch, size, size, inputs], 1.0, &mut rng);
-    let weight = Flex::filter(random([outputs, inputs, filter, filter], 0.02, &mut rng), placement.stride);
-    let bias = random([outputs], 1.0, &mut rng);
+    let mut rng = random();
+    let x = rng.numbers([batch, size, size, inputs], 1.0);
+    let weight = Flex::filter(rng.numbers([outputs, inputs, filter, filter], 0.02), placement.stride);
+    let bias = rng.numbers([outputs], 1.0);
     Box::new(move || {
         std::hint::black_box(Flex::convolve(x.clone(), &weight, Some(&bias), placement, None));
     })
 }
 
-/// Milliseconds of one run.
+/// Milliseconds of one run, of `pool`'s threads.
 fn measure(work: &(dyn Fn() + Sync), pool: &ThreadPool) -> f64 {
-    let start = Instant::now();
-    pool.install(work);
-    start.elapsed().as_secs_f64() * 1e3
+    support::milliseconds(|| pool.install(work))
 }
 
-fn pools() -> [ThreadPool; 2] {
-    [1, 2].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start"))
-}
-
-/// Answers standard input: `THREADS unet` and `THREADS OPERATION …` with milliseconds, `output` with the step's first numbers.
+/// Answers standard input: the step or an operation by milliseconds, `output unet` by some of the numbers that come out.
 fn serve(path: &str) {
     let bytes = std::fs::read(path).expect("the weights' file");
     let step = Step::new(&mut File(SafeTensors::deserialize(&bytes).expect("safetensors")));
     drop(bytes);
-    let (pools, mut kept) = (pools(), std::collections::HashMap::<String, Work>::new());
-    println!("ready");
-    for line in std::io::stdin().lock().lines() {
-        let line = line.expect("standard input is text");
-        let answer = match line.split_once(' ') {
-            None => {
-                let output: Vec<f32> = step.run().into_data().to_vec().expect("numbers");
-                output.iter().step_by(97).map(|number| format!("{number:e} ")).collect()
-            }
-            Some((threads, "unet")) => {
-                let pool = &pools[threads.parse::<usize>().expect("threads") - 1];
-                measure(&|| drop(step.run()), pool).to_string()
-            }
-            Some((threads, line)) => {
-                let pool = &pools[threads.parse::<usize>().expect("threads") - 1];
-                measure(kept.entry(line.to_owned()).or_insert_with(|| operation(line)), pool).to_string()
-            }
-        };
-        println!("{answer}");
-        std::io::stdout().flush().expect("standard output is open");
-    }
+    let mut kept = std::collections::HashMap::<String, Work>::new();
+    support::serve(|line| match line {
+        "output unet" => step.run().into_data().iter::<f64>().step_by(97).collect(),
+        "unet" => vec![support::milliseconds(|| step.run())],
+        line => vec![support::milliseconds(kept.entry(line.to_owned()).or_insert_with(|| operation(line)))],
+    });
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--serve") {
-        return serve(arguments.get(at + 1).expect("--serve FILE"));
+    if let Some(path) = support::after("--serve") {
+        return serve(&path);
     }
-    let chosen = |name: &str| arguments[1..].iter().all(|word| word.starts_with("--") || name.contains(word));
-    let pools = pools();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chosen = |name: &str| arguments.iter().all(|word| word.starts_with("--") || name.contains(word.as_str()));
+    let pools = [1, 2].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start"));
     let report = |name: &str, work: Work| {
         for pool in &pools {
-            let mut times: Vec<f64> = (0..9).map(|_| measure(&work, pool)).collect();
-            times.sort_by(f64::total_cmp);
+            let (median, best) = support::summary((0..9).map(|_| measure(&work, pool)).collect());
             let threads = pool.current_num_threads();
-            println!(
-                "{name}, {threads} threads: {:.2} ms in the median, {:.2} at best",
-                times[times.len() / 2],
-                times[0]
-            );
+            println!("{name}, {threads} threads: {median:.2} ms in the median, {best:.2} at best");
         }
     };
     if chosen("unet") {
-        let step = Step::new(&mut Random(ChaCha8Rng::seed_from_u64(1)));
+        let step = Step::new(&mut random());
         report("unet", Box::new(move || drop(step.run())));
     }
     for line in OPERATIONS.into_iter().filter(|line| chosen(line)) {

@@ -1,13 +1,18 @@
-//! A LoRA step on ViT-B/16 with random weights on the CPU backend: seconds a step, and the process's peak memory.
+//! A LoRA step on ViT-B/16 on the CPU backend: seconds a step, and the process's peak memory.
 //!
-//! 8 pictures of 224 pixels, 10 prompts, rank 2 on queries, keys and values of both towers, dropout .25, `AdamW`. Each
-//! configuration runs in a process of its own, because the peak is the process's (weights and loading included). With `--json`
-//! each gives one line of JSON; `--only VARIANT` and `--threads N` choose.
+//! 8 pictures of 224 pixels, 10 prompts, rank 2 on queries, keys and values of both towers, dropout .25, `AdamW`. By itself it has
+//! random weights and runs each configuration in a process of its own, because the peak is the process's (weights and loading
+//! included); with `--json` each gives one line of JSON; `--only VARIANT` and `--threads N` choose. With `--serve FOLDER` it reads a
+//! model and inputs from `FOLDER` and answers a line `step` by milliseconds, so that `benches/peers/training.py` can take turns with it.
 #![allow(clippy::print_stdout)]
+
+#[path = "support/model.rs"]
+mod model;
+mod support;
 
 use std::{process::Command, time::Instant};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use lowshot::{
     adapter::{
@@ -15,15 +20,12 @@ use lowshot::{
         lora::{LoraConfig, Position},
         tuning::{Batch, Learning, Training, TuningConfig},
     },
-    clip::{
-        Clip, ClipConfig, Parameters,
-        config::{EndOfText, TextConfig, TransformerConfig, VisionConfig, VitConfig},
-        kernels::Activation,
-    },
+    bench::{Subject, architectures::architecture, machine::peak_memory_mib, random::Random},
+    clip::{Clip, ClipConfig},
 };
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPoolBuilder;
+
+use model::Model;
 
 const SIZE: usize = 224;
 const BATCH: usize = 8;
@@ -32,49 +34,8 @@ const CLASSES: usize = 10;
 const STEPS: usize = 5;
 const VARIANTS: [&str; 4] = ["plain", "checkpoint-blocks", "accumulate-4", "position-up"];
 
-/// Random weights small enough that nothing overflows; the time does not depend on their values.
-struct Random(ChaCha8Rng);
-
-impl Random {
-    fn numbers<const D: usize>(&mut self, shape: [usize; D], scale: f32) -> Tensor<Flex, D> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.0.random_range(-scale..scale)).collect();
-        Tensor::from_data(TensorData::new(values, shape), &FlexDevice)
-    }
-}
-
-impl Parameters<Flex> for Random {
-    fn tensor<const D: usize>(&mut self, _name: &str, shape: [usize; D]) -> Tensor<Flex, D> {
-        self.numbers(shape, 0.05)
-    }
-
-    fn scalar(&mut self, _name: &str) -> f32 {
-        1.0
-    }
-}
-
-fn vit_b_16() -> ClipConfig {
-    let transformer = |width: usize| TransformerConfig {
-        layers: 12,
-        width,
-        heads: width / 64,
-        mlp: 4 * width,
-        activation: Activation::QuickGelu,
-        epsilon: 1e-5,
-    };
-    ClipConfig {
-        embedding: 512,
-        vision: VisionConfig::Vit(VitConfig { image: SIZE, patch: 16, transformer: transformer(768) }),
-        text: TextConfig {
-            vocabulary: 49408,
-            context: 77,
-            end_of_text: EndOfText::LargestId,
-            transformer: transformer(512),
-        },
-    }
-}
-
 fn recipe(variant: &str) -> TuningConfig {
-    let mut config = TuningConfig { batch: BATCH, steps: STEPS + 1, ..TuningConfig::default() };
+    let mut config = TuningConfig { batch: BATCH, steps: 10_000, ..TuningConfig::default() };
     let mut lora = LoraConfig::default();
     match variant {
         "checkpoint-blocks" => config.checkpoint_blocks = true,
@@ -86,39 +47,54 @@ fn recipe(variant: &str) -> TuningConfig {
     config
 }
 
-/// Seconds of each timed step.
-fn measure(variant: &str) -> Vec<f64> {
-    let shape = vit_b_16();
-    let mut random = Random(ChaCha8Rng::seed_from_u64(1));
-    let clip = Clip::load(&mut random, &shape, &FlexDevice);
-    // Start, "a photo of a", a word of its own, full stop, end.
-    let prompts = (0..CLASSES as u32).map(|class| vec![49406, 320, 1125, 539, 320, 1000 + class, 269, 49407]).collect();
+/// A training that has done nothing yet.
+fn training(variant: &str, clip: &Clip<Flex>, shape: &ClipConfig, prompts: Vec<Vec<u32>>) -> Training<Flex> {
     let learning = Learning {
-        clip: &clip,
-        shape: &shape,
+        clip,
+        shape,
         prompts,
         classes: CLASSES,
         scale: 100.0,
         shots: Labelled { features: Tensor::zeros([0, shape.embedding], &FlexDevice), labels: Vec::new() },
     };
-    let mut training = Training::start(recipe(variant), learning, 1).expect("settings that fit");
-    let pixels = random.numbers([BATCH, 3, SIZE, SIZE], 1.7);
+    Training::start(recipe(variant), learning, 1).expect("settings that fit")
+}
+
+/// Does a step with these pixels `[BATCH, 3, SIZE, SIZE]`; its loss.
+fn step(training: &mut Training<Flex>, pixels: &Tensor<Flex, 4>) -> f32 {
+    let labels = (0..BATCH).map(|picture| picture % CLASSES).collect();
+    let batch = Batch { pixels: pixels.clone(), labels, weights: Vec::new(), breaking: None };
+    pollster::block_on(training.step(batch)).expect("a finite loss").loss
+}
+
+/// Seconds of each timed step.
+fn measure(variant: &str) -> Vec<f64> {
+    let Subject { clip, config, .. } = Subject::<Flex>::random(architecture("ViT-B/16").expect("a shape"), &FlexDevice);
+    // Start, "a photo of a", a word of its own, full stop, end.
+    let prompts = (0..CLASSES as u32).map(|class| vec![49406, 320, 1125, 539, 320, 1000 + class, 269, 49407]).collect();
+    let mut training = training(variant, &clip, &config, prompts);
+    let pixels = Random::new(2, DType::F32, &FlexDevice).numbers([BATCH, 3, SIZE, SIZE], 1.7);
     let mut times = Vec::new();
     for _ in 0..=STEPS {
-        let labels = (0..BATCH).map(|picture| picture % CLASSES).collect();
         let start = Instant::now();
-        let step = training.step(Batch { pixels: pixels.clone(), labels, weights: Vec::new(), breaking: None });
-        pollster::block_on(step).expect("a finite loss");
+        step(&mut training, &pixels);
         times.push(start.elapsed().as_secs_f64());
     }
     times.split_off(1)
 }
 
-/// The process's peak resident memory in MiB, where the system tells it.
-fn peak_rss_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+/// Answers `step` by milliseconds and `output loss` by the first step's loss, in which dropout has no part yet: the branches are 0.
+fn serve(folder: &str) {
+    let model = Model::open(folder);
+    let variant = support::after("--only").unwrap_or_else(|| "plain".into());
+    let mut training = training(&variant, &model.clip, &model.config, model.texts(CLASSES).to_vec());
+    let pixels = model.images(BATCH);
+    drop(model);
+    let first = f64::from(step(&mut training, &pixels));
+    support::serve(|line| match line {
+        "output loss" => vec![first],
+        _ => vec![support::milliseconds(|| step(&mut training, &pixels))],
+    });
 }
 
 /// One configuration, in a process of its own.
@@ -126,7 +102,7 @@ fn child(threads: usize, variant: &str, json: bool) {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
     let mut times = pool.install(|| measure(variant));
     times.sort_by(f64::total_cmp);
-    let (step, peak) = (times[times.len() / 2], peak_rss_mib());
+    let (step, peak) = (times[times.len() / 2], peak_memory_mib());
     if json {
         let line = serde_json::json!({
             "threads": threads, "batch": BATCH, "variant": variant, "step_s": step, "peak_rss_mib": peak,
@@ -142,11 +118,14 @@ fn child(threads: usize, variant: &str, json: bool) {
 }
 
 fn main() {
+    if let Some(folder) = support::after("--serve") {
+        return serve(&folder);
+    }
     let arguments: Vec<String> = std::env::args().collect();
-    let after = |flag: &str| arguments.iter().position(|one| one == flag).and_then(|at| arguments.get(at + 1));
     let json = arguments.iter().any(|one| one == "--json");
-    let threads = after("--threads").map(|number| number.parse::<usize>().expect("--threads takes a number"));
-    let only = after("--only").map(String::as_str);
+    let threads = support::after("--threads").map(|number| number.parse::<usize>().expect("--threads takes a number"));
+    let only = support::after("--only");
+    let only = only.as_deref();
     if let (true, Some(threads), Some(variant)) = (arguments.iter().any(|one| one == "--child"), threads, only) {
         return child(threads, variant, json);
     }

@@ -12,13 +12,16 @@
 //! | [`session`] | classes + shots + backbone + adapter, held together |
 //! | [`platform`] | what differs between a machine and a browser |
 //!
-//! With the feature `native` there are also the experiment runner, the page's server and the command line, with the feature `web` what
+//! With the feature `native` there are also the experiment runner, measurements of speed, the page's server and the command line, with the feature `web` what
 //! a browser's Worker calls. ARCHITECTURE.md says which module may know what.
+
+#![cfg_attr(feature = "candle", allow(deprecated, reason = "Burn gives candle up; here it is an independent check"))]
 
 pub mod adapter;
 pub mod clip;
 pub mod data;
 pub mod error;
+pub mod hash;
 pub mod platform;
 pub mod session;
 pub mod train;
@@ -26,6 +29,8 @@ pub mod weights;
 
 #[cfg(feature = "native")]
 pub mod augment;
+#[cfg(feature = "native")]
+pub mod bench;
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(feature = "native")]

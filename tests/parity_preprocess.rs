@@ -11,7 +11,7 @@ use lowshot::clip::preprocess::View;
 use lowshot::clip::preprocess::{CropOffset, Preprocess, Resize};
 use lowshot::clip::resample::{Crop, Filter, resize_crop};
 use lowshot::data::crop_flip::CropFlip;
-use lowshot::data::decode::{decode, decode_within};
+use lowshot::data::decode::{decode, decode_for, decode_within};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::seeded;
@@ -40,6 +40,8 @@ fn every_picture_is_as_pillow_makes_it() {
         let image = decode(&picture(file), file).unwrap();
         let ours = Preprocess::clip(size).pixels(&image).unwrap();
         assert_eq!(ours.len(), expected.as_raw().len());
+        let at_once = decode_for(&Preprocess::clip(size), &picture(file), file).unwrap();
+        assert!(at_once == ours, "{file} at {size} is another picture when it is resized while it is decoded");
         let differences = ours.iter().zip(expected.as_raw()).map(|(a, b)| a.abs_diff(*b));
         let largest = differences.clone().max().unwrap();
         let differing = differences.filter(|d| *d > 0).count();
@@ -278,7 +280,10 @@ fn damaged_pictures_do_not_panic() {
                 let at = random() % bytes.len().min(if random() % 2 == 0 { 700 } else { usize::MAX });
                 bytes[at] = random() as u8;
             }
-            let _ = decode_within(&bytes, "damaged", 1_000_000);
+            // Damage to the header can ask for a picture of any size up to the limit.
+            let Ok(picture) = decode_within(&bytes, "damaged", 1_000_000) else { continue };
+            let preprocess = Preprocess::clip(64);
+            assert_eq!(decode_for(&preprocess, &bytes, "damaged").unwrap(), preprocess.pixels(&picture).unwrap());
         }
     }
 }

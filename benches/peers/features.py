@@ -1,182 +1,180 @@
-"""ViT-B/16 image features on the CPU: lowshot, PyTorch and ONNX Runtime taking turns in one run.
+"""Features of pictures and texts on the CPU: lowshot, PyTorch, ONNX Runtime and candle taking turns in one run.
 
-    cargo bench --bench features --no-run
-    python benches/peers/features.py [--rounds N] [--bench FILE]
+    python benches/peers/features.py [--models ViT-B/16,ViT-B/32] [--precisions f32,bf16] [--peers NAME,…] [--rounds N]
 
-Needs torch, transformers, onnx and onnxruntime. Weights are random and the architecture is CLIP's: 12 layers, width 768,
-12 heads, 197 tokens, QuickGELU, 32-bit floats. Each contestant is a process of its own. In every round each of them
-computes each case once, in an order that changes from round to round, so that what else the machine does falls on all alike.
+Needs torch, transformers, onnx, onnxruntime and onnxscript, and builds candle's peer with Cargo (`--peers` leaves out what is not there).
+Weights are random, in CLIP's shape as transformers writes it, and all read the same file. Texts are prompts of eight tokens, which
+none of them pads to 77. In bf16 only lowshot and PyTorch compute on a CPU.
 
-Two times are shown. `wall` is what a user waits for. `cpu` is the processor time of all the contestant's threads (waiting
-threads that spin count, as they take the processor from others): on one thread it is the better measure on a machine
-that is not quiet. Ratios are the better peer's median over lowshot's: above 1, lowshot is faster.
+`PyTorch compiled` is torch.compile with frozen weights, for just these sizes: PyTorch as one would tune it.
 """
 
-import argparse
-import glob
 import json
-import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-CASES = [(batch, threads) for batch in (1, 8) for threads in (1, 2)]
-PIXELS = (3, 224, 224)
+import turns
+
+SIZE, BATCHES, PROMPT, VOCABULARY = 224, (1, 8), 8, 49408
+PATCHES = {"ViT-B/16": 16, "ViT-B/32": 32}
+# bf16 has eight bits, and there are twelve blocks for the errors to grow in.
+TOLERANCES = {"f32": 1e-4, "bf16": 0.05}
 
 
-def model():
+def write_model(folder, patch, exports=()):
+    """A model in transformers' layout, and inputs to go with it; for ONNX Runtime those towers that it is to be exported."""
     import torch
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+    from safetensors.torch import save_file
+    from transformers import CLIPConfig, CLIPModel
 
     torch.manual_seed(1)
-    config = CLIPVisionConfig(
-        hidden_size=768, intermediate_size=3072, projection_dim=512, num_hidden_layers=12, num_attention_heads=12,
-        image_size=224, patch_size=16, hidden_act="quick_gelu", attn_implementation="sdpa",
-    )
-    return CLIPVisionModelWithProjection(config).eval()
+    size = lambda width: {
+        "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": 12, "num_attention_heads": width // 64,
+        "hidden_act": "quick_gelu",
+    }  # fmt: skip
+    config = CLIPConfig(
+        vision_config={**size(768), "image_size": SIZE, "patch_size": patch},
+        text_config={**size(512), "vocab_size": VOCABULARY, "eos_token_id": VOCABULARY - 1}, projection_dim=512,
+    )  # fmt: skip
+    model = CLIPModel(config).eval()
+    # Biases and norms that are all 0 and 1 would hide mistakes.
+    for name, value in model.named_parameters():
+        if value.dim() == 1 and "embedding" not in name:
+            torch.nn.init.normal_(value, mean=float("norm" in name and "weight" in name), std=0.02)
+    model.save_pretrained(folder)
+    texts = torch.randint(1000, 40000, (10, PROMPT))
+    texts[:, 0], texts[:, -1] = VOCABULARY - 2, VOCABULARY - 1
+    inputs = {"images": torch.randn(max(BATCHES), 3, SIZE, SIZE), "texts": texts.int()}
+    save_file(inputs, f"{folder}/inputs.safetensors")
+    for what in exports:
+        tower = towers(model)[what].eval()
+        torch.onnx.export(
+            tower, (inputs[what][:2].long() if what == "texts" else inputs[what][:2],), f"{folder}/{what}.onnx", input_names=["inputs"],
+            output_names=["features"], dynamic_shapes={"inputs": {0: "batch"}}, dynamo=True, verbose=False,
+        )  # fmt: skip
 
 
-def torch_contestant():
+def towers(model):
+    """The two towers as modules, from inputs to features that are not of unit length yet."""
     import torch
 
-    tower = model()
-    images = {batch: torch.randn(batch, *PIXELS) for batch in (1, 8)}
-
-    def run(batch, threads):
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            tower(pixel_values=images[batch])
-
-    return run
-
-
-def onnxruntime_contestant():
-    import onnxruntime
-    import torch
-
-    class Features(torch.nn.Module):
+    class Images(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.tower = model()
+            self.tower, self.projection = model.vision_model, model.visual_projection
 
-        def forward(self, pixels):
-            return self.tower(pixel_values=pixels).image_embeds
+        def forward(self, inputs):
+            return self.projection(self.tower(pixel_values=inputs).pooler_output)
 
-    images = {batch: torch.randn(batch, *PIXELS).numpy() for batch in (1, 8)}
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/tower.onnx"
-        torch.onnx.export(
-            Features(), (torch.randn(2, *PIXELS),), path, input_names=["pixels"], output_names=["features"],
-            dynamic_shapes={"pixels": {0: "batch"}}, dynamo=True, verbose=False,
-        )
-        sessions = {}
-        for threads in (1, 2):
-            options = onnxruntime.SessionOptions()
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-            options.intra_op_num_threads = threads
-            sessions[threads] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    class Texts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tower, self.projection = model.text_model, model.text_projection
 
-    def run(batch, threads):
-        sessions[threads].run(None, {"pixels": images[batch]})
+        def forward(self, inputs):
+            return self.projection(self.tower(input_ids=inputs).pooler_output)
 
-    return run
+    return {"images": Images(), "texts": Texts()}
 
 
-def serve(contestant):
-    """Computes what standard input says, a line `BATCH THREADS` at a time; answers in milliseconds an image."""
-    # Libraries may print while they load: the answers get a channel of their own.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    run = contestant()
-    print("ready", file=answers, flush=True)
-    for line in sys.stdin:
-        batch, threads = map(int, line.split())
-        start = time.perf_counter()
-        run(batch, threads)
-        print((time.perf_counter() - start) * 1e3 / batch, file=answers, flush=True)
+def pytorch(folder, precision, compiled=False):
+    import torch
+    from safetensors.torch import load_file
+    from transformers import CLIPModel
+
+    torch.set_num_threads(turns.threads())
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[precision]
+    model = CLIPModel.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").eval()
+    inputs = load_file(f"{folder}/inputs.safetensors")
+    inputs["texts"] = inputs["texts"].long()
+    forward = towers(model)
+    if compiled:
+        import torch._inductor.config
+
+        torch._inductor.config.freezing = True
+        forward = {what: torch.compile(tower, dynamic=False) for what, tower in forward.items()}
+
+    def features(what, batch):
+        with torch.no_grad():
+            given = inputs[what][:batch]
+            return forward[what](given.to(dtype) if what == "images" else given).float()
+
+    return features
 
 
-CONTESTANTS = {"torch": torch_contestant, "onnxruntime": onnxruntime_contestant}
+def onnxruntime(folder, precision):
+    import onnxruntime
+    from safetensors.numpy import load_file
+
+    inputs = load_file(f"{folder}/inputs.safetensors")
+    inputs["texts"] = inputs["texts"].astype("int64")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = turns.threads()
+    session = lambda what: onnxruntime.InferenceSession(f"{folder}/{what}.onnx", options, providers=["CPUExecutionProvider"])
+    sessions = {what: session(what) for what in ("images", "texts")}
+    return lambda what, batch: sessions[what].run(None, {"inputs": inputs[what][:batch]})[0]
 
 
-class Contestant:
-    def __init__(self, command):
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit(f"{' '.join(command)} did not start: run it by itself to see why")
-
-    def processor_seconds(self):
-        total = 0
-        for task in glob.glob(f"/proc/{self.process.pid}/task/*/schedstat"):
-            try:
-                total += int(pathlib.Path(task).read_text().split()[0])
-            except (FileNotFoundError, ProcessLookupError):
-                pass
-        return total * 1e-9
-
-    def measure(self, batch, threads):
-        before = self.processor_seconds()
-        print(batch, threads, file=self.process.stdin, flush=True)
-        wall = float(self.process.stdout.readline())
-        return wall, (self.processor_seconds() - before) * 1e3 / batch
+PEERS = {
+    "PyTorch": pytorch, "PyTorch compiled": lambda *given: pytorch(*given, compiled=True), "ONNX Runtime": onnxruntime,
+}  # fmt: skip
+CANDLE = "candle"
+COMPUTE_IN_BF16 = ("PyTorch", "PyTorch compiled")
 
 
-def built_bench():
-    root = pathlib.Path(__file__).resolve().parents[2]
-    command = ["cargo", "bench", "--bench", "features", "--no-run", "--message-format", "json"]
-    output = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
-    messages = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "features")
+def contestant(name, folder, precision):
+    features = PEERS[name](folder, precision)
+
+    def answer(line):
+        what, batch = line.removeprefix("output ").split()
+        if line.startswith("output "):
+            return features(what, int(batch)).flatten().tolist()
+        return turns.milliseconds(lambda: features(what, int(batch)))
+
+    return answer
+
+
+def built_candle():
+    folder = pathlib.Path(__file__).parent / "candle"
+    command = ["cargo", "build", "--release", "--locked", "--message-format", "json"]
+    # With the crate's own build, so that its folder stays as it was committed.
+    output = subprocess.run([*command, "--target-dir", turns.ROOT / "target/peers"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    messages = [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]
+    return next(message["executable"] for message in messages if message.get("executable"))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--bench", help="the built benchmark (default: cargo builds it)")
-    parser.add_argument("--serve", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    names = lambda text: text.split(",")
+    parser = turns.parser(__doc__, rounds=9)
+    parser.add_argument("--models", type=names, default=list(PATCHES), metavar="NAME,…")
+    parser.add_argument("--precisions", type=names, default=["f32", "bf16"], metavar="NAME,…")
     arguments = parser.parse_args()
-    if arguments.serve:
-        return serve(CONTESTANTS[arguments.serve])
-
-    contestants = {"lowshot": Contestant([arguments.bench or built_bench(), "--serve"])}
-    for name in CONTESTANTS:
-        contestants[name] = Contestant([sys.executable, __file__, "--serve", name])
-    for contestant in contestants.values():
-        for case in CASES:
-            contestant.measure(*case)
-
-    load = os.getloadavg()[0]
-    times = {(name, case): [] for name in contestants for case in CASES}
-    names = list(contestants)
-    for turn in range(arguments.rounds):
-        for case in CASES:
-            for name in names[turn % len(names):] + names[:turn % len(names)]:
-                # Let the last one's waiting threads go to sleep.
-                time.sleep(0.05)
-                times[name, case].append(contestants[name].measure(*case))
-
-    print(f"{arguments.rounds} rounds on {os.cpu_count()} cores, load {load:.1f} before, {os.getloadavg()[0]:.1f} after")
-    print("milliseconds an image: median (best … 3rd quartile)\n")
-    print("| batch | threads | time | " + " | ".join(names) + " | ratio of medians | ratio of bests |")
-    print("|---" * (len(names) + 5) + "|")
-    for case in CASES:
-        for index, kind in enumerate(("wall", "cpu")):
-            columns = {name: sorted(time[index] for time in times[name, case]) for name in names}
-            medians = {name: statistics.median(column) for name, column in columns.items()}
-            cells = [
-                f"{medians[name]:.0f} ({column[0]:.0f} … {column[len(column) * 3 // 4]:.0f})"
-                for name, column in columns.items()
-            ]
-            median = min(medians[name] for name in names[1:]) / medians[names[0]]
-            best = min(columns[name][0] for name in names[1:]) / columns[names[0]][0]
-            print(f"| {case[0]} | {case[1]} | {kind} | " + " | ".join(cells) + f" | {median:.2f} | {best:.2f} |")
-    for contestant in contestants.values():
-        contestant.process.kill()
+    if arguments.contestant:
+        return turns.serve(lambda: contestant(*arguments.contestant))
+    contest = turns.Contest(arguments, __file__, "benches/peers/features.py")
+    chosen = contest.chosen([*PEERS, CANDLE])
+    ours = turns.built("features", arguments.cargo)
+    candle = built_candle() if CANDLE in chosen else None
+    for model in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            write_model(folder, PATCHES[model], ("images", "texts") if "ONNX Runtime" in chosen else ())
+            for precision in arguments.precisions:
+                commands = {"lowshot": [ours, "--serve", folder, "--precision", precision]}
+                commands |= {
+                    name: [candle, folder] if name == CANDLE else contest.peer(name, folder, precision)
+                    for name in chosen if precision == "f32" or name in COMPUTE_IN_BF16
+                }  # fmt: skip
+                # The text towers of both models are the same.
+                kinds = ("images", "texts") if model == arguments.models[0] else ("images",)
+                cases = [
+                    (f"{model} {what[:-1]} features, {precision}, batch {batch}", f"{what} {batch}", batch, f"ms {'an image' if what == 'images' else 'a text'}")
+                    for what in kinds for batch in BATCHES
+                ]  # fmt: skip
+                contest.run(commands, cases, check=[f"{what} {max(BATCHES)}" for what in kinds], tolerance=TOLERANCES[precision], expected="PyTorch")
+    contest.end()
 
 
 if __name__ == "__main__":

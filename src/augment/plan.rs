@@ -1,16 +1,13 @@
 //! Which pictures are wanted, and all that decides each of them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
 use sha2::{Digest, Sha256};
 
 use super::origin::{Kind, Origin, Record};
 use crate::{
     Error, Result,
-    data::{Item, quote, templates},
+    data::{Item, item, quote, templates},
     diffusion::schedule::SchedulerKind,
 };
 
@@ -161,8 +158,7 @@ pub fn seed(seed: u64, image: &str, kind: Kind, index: usize) -> u64 {
 /// # Errors
 /// [`Error::Data`] where two images differ only in their extension, so that their pictures would have the same names.
 pub fn distinct(items: &[Item]) -> Result<Vec<Item>> {
-    let mut seen = HashSet::new();
-    let items: Vec<Item> = items.iter().filter(|item| seen.insert(&item.path)).cloned().collect();
+    let items: Vec<Item> = item::distinct(items).cloned().collect();
     let mut stems = HashMap::new();
     for item in &items {
         if let Some(other) = stems.insert(stem(&item.path), &item.path) {
@@ -176,6 +172,8 @@ pub fn distinct(items: &[Item]) -> Result<Vec<Item>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn item(path: &str) -> Item {

@@ -10,7 +10,6 @@ use std::{
 };
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::{
     generator::{Generator, Request},
@@ -26,8 +25,8 @@ use crate::{
         Event, Observer,
         sweep::claims::{Attempt, Claims},
     },
+    hash,
     platform::{interrupt, native},
-    weights::checkpoint::hex,
 };
 
 /// What is made of what.
@@ -106,7 +105,7 @@ pub fn run(
 
 /// An image's claim; its path may be longer than a file's name can be.
 fn claim_name(image: &Image) -> String {
-    hex(&Sha256::digest(&image.item.path))[..24].to_owned()
+    hash::sha256(&image.item.path)[..24].to_owned()
 }
 
 /// Pictures under way.
@@ -174,7 +173,7 @@ impl Making<'_, '_> {
         let mut entries = Vec::new();
         for (bytes, record) in files.iter().zip(batch) {
             native::write(&self.shelf.folder.join(&record.picture), bytes)?;
-            entries.push(Entry { record: record.clone(), sha256: hex(&Sha256::digest(bytes)), dropped: None });
+            entries.push(Entry { record: record.clone(), sha256: hash::sha256(bytes), dropped: None });
         }
         self.shelf.add(entries)?;
         self.pace.end(batch.len());

@@ -8,7 +8,6 @@ use std::{
 
 use rayon::prelude::*;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{
     manifest::Manifest,
@@ -19,8 +18,8 @@ use super::{
 use crate::{
     Error, Result,
     data::{Item, quote},
+    hash,
     platform::native,
-    weights::checkpoint::hex,
 };
 
 /// A training image.
@@ -40,7 +39,7 @@ impl Image {
     pub fn read(root: &Path, items: &[Item]) -> Result<Vec<Self>> {
         let image = |item: &Item| {
             let bytes = native::read(&root.join(&item.path))?;
-            Ok(Self { item: item.clone(), sha256: hex(&Sha256::digest(bytes)) })
+            Ok(Self { item: item.clone(), sha256: hash::sha256(bytes) })
         };
         items.par_iter().map(image).collect()
     }
@@ -187,12 +186,12 @@ impl Shelf {
             Err(error) => return Err(Error::read(&path, error)),
         };
         if let Some(entry) = same {
-            let is_whole = hex(&Sha256::digest(&bytes)) == entry.sha256;
+            let is_whole = hash::sha256(&bytes) == entry.sha256;
             return Ok(if is_whole { State::Present } else { State::Damaged });
         }
         match picture::record(&bytes) {
             Some(record) if record.picture == wanted.picture && record.origin == wanted.origin => {
-                Ok(State::Unlisted(Box::new(Entry { record, sha256: hex(&Sha256::digest(&bytes)), dropped: None })))
+                Ok(State::Unlisted(Box::new(Entry { record, sha256: hash::sha256(&bytes), dropped: None })))
             }
             None if entry.is_none() => {
                 let why = "is not from 'lowshot augment' and would be replaced: move such pictures away, or give another --out";

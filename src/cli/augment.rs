@@ -262,8 +262,6 @@ impl Task for Augment {
         let items = self.items(&dataset, &mut progress)?;
         let out = self.out.clone().unwrap_or_else(|| dataset.root.clone());
         let folder = models::pipeline(&self.model)?;
-        // What cannot be written is best known before anything large is read.
-        let claims = if self.dry_run { None } else { Some(Claims::open(&out)?) };
         let clip = self.filter.is_some() || self.review.is_some();
         let clip = if clip { Some(Clip::<B>::load(&self.clip, device, &dataset, &mut progress)?) } else { None };
         let loading = Loading { precision: self.compute.precision, variant: self.variant.clone() };
@@ -282,7 +280,9 @@ impl Task for Augment {
         let images = Image::read(&dataset.root, &items)?;
         let survey = shelf.survey(&plan, &images)?;
         let mut outcome = Outcome { counts: survey.counts.clone(), ..Outcome::default() };
-        if let Some(claims) = claims {
+        if !self.dry_run {
+            // Here, where the model and the images are known to be good, is what is written first.
+            let claims = Claims::open(&out)?;
             if survey.open() > 0 {
                 let job = Job { plan: &plan, root: &dataset.root, images: &images, batch: self.batch };
                 let made = run::run(&job, &mut shelf, &survey, &claims, &mut pipeline, &mut progress)?;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     progress::Progress,
     table,
 };
@@ -44,7 +44,7 @@ pub struct Classify {
     #[arg(long, default_value_t = 5)]
     top: usize,
     #[command(flatten)]
-    compute: Compute,
+    compute: ClipCompute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -101,7 +101,7 @@ impl Task for Classify {
         let known = file.as_ref().map(|file| file.info.backbone.clone());
         let model = self.model.or(known).unwrap_or_else(|| "demo".to_owned());
         let mut backbone =
-            Backbone::<B>::load_in(self.compute.precision, &model, models::find(&model)?.as_ref(), device)?;
+            Backbone::<B>::load_in(self.compute.format(), &model, models::find(&model)?.as_ref(), device)?;
         let (adapter, classes): (Box<dyn Adapter<B>>, Vec<String>) = match (file, self.adapter) {
             (Some(file), Some(path)) => (backbone.adapt(&path.display().to_string(), &file)?.head, file.info.classes),
             _ => {

@@ -1,4 +1,6 @@
-//! `lowshot convert`: adapters from and to PEFT's files.
+//! `lowshot convert`: adapters from and to PEFT's files, models in half precision or int8.
+
+mod model;
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     adapter::{FewShot, Learnt, Tuning, zero_shot::ZeroShot},
-    clip::ClipBackend,
+    clip::{ClipBackend, Storage},
     data::templates,
     platform::{models, native},
     session::{
@@ -29,20 +31,24 @@ use crate::{
         TensorFile,
         adapter_file::{AdapterInfo, write},
         peft::{self, Imported, LowRank, Matrices, Matrix},
+        quantised::Form,
     },
 };
 
-/// Turn a trained adapter into PEFT's two files, or PEFT's files into an adapter.
+/// Turn a trained adapter into PEFT's two files, PEFT's files into an adapter, or a model's weights into f16 or int8.
 ///
 /// PEFT's files hold what changes the towers; the classes stay in the adapter file. So the way back needs them again.
+/// A converted model is another model to adapters: one that was trained on the original does not open with it.
 #[derive(Args)]
 pub struct Convert {
-    /// An adapter's file, the folder of its run, or the folder of PEFT's files.
+    /// An adapter's file, the folder of its run, the folder of PEFT's files; or a model's name, folder or safetensors file (to f16
+    /// and int8).
     file: PathBuf,
     /// What to make of it.
     #[arg(long, value_enum)]
     to: Format,
-    /// Where to write: a folder for peft, else a file. Without it, beside what is converted.
+    /// Where to write: a folder for peft, a folder or a file that ends in .safetensors for f16 and int8, else a file. Without it,
+    /// beside what is converted (not to f16 and int8).
     #[arg(long)]
     out: Option<PathBuf>,
     /// A model's name, folder or safetensors file; both kinds of files name their own.
@@ -68,6 +74,10 @@ enum Format {
     Lowshot,
     /// The whole model with the adapter merged, with transformers' names.
     SafetensorsHf,
+    /// A model whose matrices are in half precision.
+    F16,
+    /// A model whose matrices are whole numbers of eight bits, with a scale for each output.
+    Int8,
 }
 
 impl Convert {
@@ -102,6 +112,8 @@ impl Task for Convert {
         match self.to {
             Format::Peft => self.into_peft::<B>(device),
             Format::Lowshot => self.into_lowshot::<B>(device),
+            Format::F16 => model::convert(&self.file.to_string_lossy(), Form::F16, self.out.as_deref()),
+            Format::Int8 => model::convert(&self.file.to_string_lossy(), Form::Int8, self.out.as_deref()),
             Format::SafetensorsHf => {
                 let advice = "use --to peft, and merge_and_unload() in PEFT";
                 Err(Error::Usage(format!("--to safetensors-hf: merged weights are not written yet; {advice}")))
@@ -159,6 +171,7 @@ impl Convert {
         let info = AdapterInfo {
             backbone: backbone.name,
             backbone_sha256: backbone.sha256,
+            weights: Storage::Exact,
             classes,
             templates: vec![self.template],
         };

@@ -7,8 +7,8 @@ use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use super::{
-    device::{Device, Task},
-    picture::{self, Example, Picture, Rung},
+    device::{Compute, Task},
+    picture::{Example, Picture, Rung},
     progress::{self, Progress},
     table,
 };
@@ -20,7 +20,7 @@ use crate::{
     experiment::{
         features::{FeatureCache, ImageSource},
         plan::LogitScale,
-        report::html::thousands,
+        report::html::{duration, thousands},
         workbench::Workbench,
     },
     platform::{models, native},
@@ -43,9 +43,8 @@ pub struct Demo {
     /// Decides everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
-    device: Device,
+    #[command(flatten)]
+    compute: Compute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -63,8 +62,8 @@ const LADDER: [(Method, &str); 5] = [
 impl Demo {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let device = self.device;
-        device.run(self)
+        let compute = self.compute;
+        compute.run(self)
     }
 }
 
@@ -89,7 +88,8 @@ impl Task for Demo {
     fn run<B: ClipBackend>(self, device: &B::Device) -> Result<()> {
         let mut progress = Progress::new();
         let start = Instant::now();
-        let backbone = Backbone::<B>::load(&self.model, models::find(&self.model)?.as_ref(), device)?;
+        let backbone =
+            Backbone::<B>::load_in(self.compute.precision, &self.model, models::find(&self.model)?.as_ref(), device)?;
         let loaded = start.elapsed().as_secs_f64();
         let (split, _) = Split::from_json(sample("split_zhou_EuroSAT.json")?, "the sample split")?;
         let shots = FewShot { train: split.train.clone(), val: split.val.clone() };
@@ -115,7 +115,7 @@ impl Task for Demo {
                 name.to_owned(),
                 table::percent(metrics.top1),
                 format!("{:.1} – {:.1} %", metrics.ci95[0] * 100.0, metrics.ci95[1] * 100.0),
-                picture::duration(seconds),
+                duration(seconds),
                 thousands(parameters),
                 table::bar(metrics.top1, 24),
             ]);
@@ -154,9 +154,9 @@ impl Task for Demo {
         table::rows(&["method", "accuracy", "95 % interval", "learnt in", "trained", ""], &rows, &[1, 2, 3, 4]);
         table::line(&format!(
             "\nModel loaded in {}, {} pictures seen in {}. The picture of this: {}",
-            picture::duration(loaded),
+            duration(loaded),
             split.train.len() + split.val.len() + split.test.len(),
-            picture::duration(features),
+            duration(features),
             self.out.display()
         ));
         if backbone.name == "demo" {

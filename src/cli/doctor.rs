@@ -12,15 +12,15 @@ use super::{
 };
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use crate::clip::Precision;
-#[cfg(feature = "cuda")]
-use crate::platform::cuda;
 #[cfg(feature = "wgpu")]
 use crate::platform::gpu;
+#[cfg(feature = "cuda")]
+use crate::platform::{cuda, nvidia};
 use crate::{
     Error, Result,
     clip::{
         ClipBackend,
-        kernels::{Activation, portable},
+        kernels::{Activation, cpu::simd::Instructions, portable},
     },
     platform::{models::demo_files, native},
     session::Backbone,
@@ -49,40 +49,45 @@ impl Doctor {
                 },
             ),
         ];
-        let mut checks = Vec::new();
+        let mut checks: Vec<Check> = Vec::new();
         let mut failed = false;
         for (name, device) in devices {
             match device.map(|device| device.run(SelfTest)) {
-                Ok(Ok(speed)) => checks.push((name, "works", speed)),
+                Ok(Ok(speed)) => checks.push((name.into(), "works", speed)),
                 Ok(Err(error)) => {
                     failed = true;
-                    checks.push((name, "FAILS", error.to_string()));
+                    checks.push((name.into(), "FAILS", error.to_string()));
                 }
-                Err(reason) => checks.push((name, "absent", reason.to_owned())),
+                Err(reason) => checks.push((name.into(), "absent", reason.to_owned())),
             }
         }
-        for (what, state, detail) in [cuda(), gpus()].concat() {
+        for (what, state, detail) in [cuda(), gpus(), autotune()].concat() {
             failed |= state == "FAILS";
             checks.push((what, state, detail));
         }
         let threads = rayon::current_num_threads();
-        checks.push(("threads", "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
-        checks.push(("processor", "", processor().join(" ")));
+        checks.push(("threads".into(), "", format!("{threads} (set RAYON_NUM_THREADS to change)")));
+        checks.push(("processor".into(), "", processor().join(" ")));
+        checks.push(("kernels".into(), "", format!("{} (the best of these)", Instructions::best().name())));
         match native::cache_folder().and_then(|folder| {
             let probe = folder.join("probe");
             native::write(&probe, b"lowshot")?;
             std::fs::remove_file(&probe).map_err(|source| Error::write(&probe, source))?;
             Ok(folder)
         }) {
-            Ok(folder) => checks.push(("cache", "works", folder.display().to_string())),
-            Err(error) => checks.push(("cache", "FAILS", format!("{error}; set LOWSHOT_CACHE to another folder"))),
+            Ok(folder) => checks.push(("cache".into(), "works", folder.display().to_string())),
+            Err(error) => {
+                checks.push(("cache".into(), "FAILS", format!("{error}; set LOWSHOT_CACHE to another folder")))
+            }
         }
         let start = Instant::now();
         match Backbone::<burn_flex::Flex>::load("demo", &demo_files(), &Default::default()) {
-            Ok(_) => checks.push(("demo model", "works", format!("loads in {} ms", start.elapsed().as_millis()))),
+            Ok(_) => {
+                checks.push(("demo model".into(), "works", format!("loads in {} ms", start.elapsed().as_millis())))
+            }
             Err(error) => {
                 failed = true;
-                checks.push(("demo model", "FAILS", error.to_string()));
+                checks.push(("demo model".into(), "FAILS", error.to_string()));
             }
         }
         if self.json {
@@ -94,7 +99,7 @@ impl Doctor {
         } else {
             table::line(&format!("lowshot {}", env!("CARGO_PKG_VERSION")));
             let rows: Vec<Vec<String>> =
-                checks.into_iter().map(|(what, state, detail)| vec![what.into(), state.into(), detail]).collect();
+                checks.into_iter().map(|(what, state, detail)| vec![what, state.into(), detail]).collect();
             table::rows(&["what", "state", "detail"], &rows, &[]);
         }
         if failed { Err(Error::Failed("a check failed; the lines above say which".into())) } else { Ok(()) }
@@ -106,51 +111,85 @@ impl Doctor {
 fn gpus() -> Vec<Check> {
     let adapters = gpu::adapters();
     if adapters.is_empty() {
-        return vec![("wgpu", "absent", "no GPU was found (is its driver installed?)".to_owned())];
+        return vec![("wgpu".into(), "absent", "no GPU was found (is its driver installed?)".to_owned())];
     }
-    let check = |adapter: gpu::Adapter| {
+    let check = |(index, adapter): (usize, gpu::Adapter)| {
         let megabytes = adapter.largest_buffer >> 20;
         let kind = if adapter.software { ", made of software: slower than cpu" } else { "" };
         let precision = if adapter.f16 { Precision::F16 } else { Precision::F32 };
-        let what =
+        let device =
             format!("{}{kind} ({}, {}), tensors to {megabytes} MiB", adapter.name, adapter.interface, adapter.driver);
+        let what = format!("wgpu:{index}");
         match adapter.start(Precision::F32).and_then(|device| gpu::check(&device, precision)) {
-            Ok(()) if precision == Precision::F16 => ("wgpu", "works", format!("{what}, f32 and f16")),
-            Ok(()) => ("wgpu", "works", format!("{what}, f32 alone")),
-            Err(why) => ("wgpu", "FAILS", format!("{what}: {why}")),
+            Ok(()) if precision == Precision::F16 => (what, "works", format!("{device}, f32 and f16")),
+            Ok(()) => (what, "works", format!("{device}, f32 alone")),
+            Err(why) => (what, "FAILS", format!("{device}: {why}")),
         }
     };
-    adapters.into_iter().map(check).collect()
+    adapters.into_iter().enumerate().map(check).collect()
 }
 
 #[cfg(not(feature = "wgpu"))]
 fn gpus() -> Vec<Check> {
-    vec![("wgpu", "absent", "not compiled in (build with --features wgpu)".to_owned())]
+    vec![("wgpu".into(), "absent", "not compiled in (build with --features wgpu)".to_owned())]
 }
 
-/// The first NVIDIA GPU, compared with the CPU.
+/// Each NVIDIA GPU, compared with the CPU in each format that it has; where there is none, what is missing.
 #[cfg(feature = "cuda")]
 fn cuda() -> Vec<Check> {
-    let found = match cuda::look() {
-        Err(why) => ("cuda", "absent", why.to_string()),
-        Ok(cuda::Driver { devices, version: (major, minor) }) => {
-            let what = format!("{devices} GPU(s), driver for CUDA {major}.{minor}");
-            match cuda::start(0, Precision::F32).and_then(|device| cuda::check(&device, Precision::Bf16)) {
-                Ok(()) => ("cuda", "works", format!("{what}, f32 and bf16")),
-                Err(why) => ("cuda", "FAILS", format!("{what}: {why}")),
-            }
+    let machine = nvidia::Machine::look();
+    let Some(Ok(driver)) = &machine.driver else {
+        let why = machine.gpu(0).err().map_or_else(String::new, |lack| lack.to_string());
+        return vec![("cuda".into(), "absent", why)];
+    };
+    let compiler = match &machine.compiler {
+        Some(Ok(compiler)) => format!("NVRTC {}", compiler.version),
+        _ => "no NVRTC".to_owned(),
+    };
+    let headers =
+        machine.toolkit.as_ref().map_or_else(String::new, |folder| format!(", headers in {}", folder.display()));
+    let versions = format!("driver for CUDA {}, {compiler}{headers}", driver.version);
+    if driver.gpus.is_empty() {
+        let why = machine.gpu(0).err().map_or_else(String::new, |lack| lack.to_string());
+        return vec![("cuda".into(), "absent", format!("{versions}: {why}"))];
+    }
+    let check = |(index, gpu): (usize, &nvidia::Gpu)| {
+        let nvidia::Gpu { name, capability, memory } = gpu;
+        let gigabytes = *memory as f64 / f64::from(1 << 30);
+        let device = format!("{name} (compute capability {capability}, {gigabytes:.0} GiB), {versions}");
+        let what = format!("cuda:{index}");
+        match cuda::start(index, Precision::F32).and_then(|device| cuda::formats(&device)) {
+            Ok(formats) => (what, "works", format!("{device}, {formats}")),
+            Err(why) => (what, "FAILS", format!("{device}: {why}")),
         }
     };
-    vec![found]
+    driver.gpus.iter().enumerate().map(check).collect()
 }
 
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> Vec<Check> {
-    vec![("cuda", "absent", "not compiled in (build with --features cuda)".to_owned())]
+    vec![("cuda".into(), "absent", "not compiled in (build with --features cuda)".to_owned())]
+}
+
+/// Where measurements of kernels are kept between runs.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn autotune() -> Vec<Check> {
+    if cfg!(not(feature = "cuda")) {
+        let why = "off: what is measured in builds with the feature 'cuda' alone";
+        return vec![("autotune".into(), "", why.to_owned())];
+    }
+    let folder = crate::platform::autotune::folder();
+    let what = folder.map_or_else(|| "not kept: no cache".to_owned(), |folder| format!("kept in {}", folder.display()));
+    vec![("autotune".into(), "", what)]
+}
+
+#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+fn autotune() -> Vec<Check> {
+    Vec::new()
 }
 
 /// What was checked, what came of it, and more about it.
-type Check = (&'static str, &'static str, String);
+type Check = (String, &'static str, String);
 
 /// The instruction sets that the kernels choose from.
 fn processor() -> Vec<&'static str> {
@@ -161,6 +200,9 @@ fn processor() -> Vec<&'static str> {
             ("avx2", std::arch::is_x86_feature_detected!("avx2")),
             ("fma", std::arch::is_x86_feature_detected!("fma")),
             ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+            ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
+            ("avx512fp16", std::arch::is_x86_feature_detected!("avx512fp16")),
+            ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
         ] {
             if there {
                 sets.push(name);

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     progress::Progress,
     table,
 };
@@ -36,7 +36,7 @@ pub struct Embed {
     #[arg(long, alias = "backbone", default_value = "demo")]
     model: String,
     #[command(flatten)]
-    compute: Compute,
+    compute: ClipCompute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -72,7 +72,7 @@ impl Task for Embed {
             return Err(Error::read(path, std::io::ErrorKind::NotFound.into()));
         }
         let backbone =
-            Backbone::<B>::load_in(self.compute.precision, &self.model, models::find(&self.model)?.as_ref(), device)?;
+            Backbone::<B>::load_in(self.compute.format(), &self.model, models::find(&self.model)?.as_ref(), device)?;
         let width = backbone.config.embedding;
         let mut image_values = Vec::new();
         if !images.is_empty() {

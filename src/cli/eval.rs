@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::open_adapter,
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     progress::Progress,
     table, train,
 };
@@ -47,7 +47,7 @@ pub struct Eval {
     #[arg(long)]
     pub(super) no_cache: bool,
     #[command(flatten)]
-    pub(super) compute: Compute,
+    pub(super) compute: ClipCompute,
     /// Print the result as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -79,7 +79,7 @@ impl Task for Eval {
         // A damaged adapter is the better explanation where it does not fit the data either.
         let model = self.model.unwrap_or_else(|| file.info.backbone.clone());
         let mut backbone =
-            Backbone::<B>::load_in(self.compute.precision, &model, models::find(&model)?.as_ref(), device)?;
+            Backbone::<B>::load_in(self.compute.format(), &model, models::find(&model)?.as_ref(), device)?;
         let learnt = backbone.adapt(&label, &file)?;
         let dataset = Dataset::open(&self.dataset, self.root_path.as_deref())?;
         let mut progress = Progress::new();

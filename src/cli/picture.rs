@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::experiment::report::html::thousands;
+use crate::experiment::report::html::{duration, escape, thousands};
 
 /// A rung of the ladder. Fractions are 0..1.
 pub struct Rung {
@@ -150,18 +150,4 @@ fn short(name: &str) -> String {
 
 fn text(svg: &mut String, (x, y): (f64, f64), class: &str, content: &str) {
     let _ = write!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{}</text>", escape(content));
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// A time to three digits, in the unit that fits.
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 0.0095 => format!("{:.1} ms", s * 1e3),
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 100.0 => format!("{s:.1} s"),
-        s => format!("{:.0} min", s / 60.0),
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    device::{Device, Task},
+    device::{Place, Task},
     progress::{self, Progress},
     table,
 };
@@ -44,9 +44,8 @@ pub struct Report {
     /// Do not keep computed features.
     #[arg(long)]
     no_cache: bool,
-    /// Where to compute attention and features.
-    #[arg(long, value_enum, default_value_t, env = "LOWSHOT_DEVICE", hide_env_values = true)]
-    device: Device,
+    #[command(flatten)]
+    place: Place,
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
@@ -77,7 +76,7 @@ impl Report {
         if let Some(path) = &self.out {
             let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
             let options = Options { root_path: self.root_path, cache };
-            let evidence = self.device.run(Gather { report: &report, options })?;
+            let evidence = self.place.device.run(Gather { report: &report, options })?;
             native::write(path, page(&report, &evidence).as_bytes())?;
             written(path);
         }

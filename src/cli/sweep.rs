@@ -10,13 +10,13 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{
-    device::{Device, Task},
+    device::{Compute, Device, Place, Task},
     progress::{self, Progress},
     table,
 };
 use crate::{
     Error, Result,
-    clip::ClipBackend,
+    clip::{ClipBackend, Precision},
     experiment::{
         Event, Observer,
         execute::Executor,
@@ -54,8 +54,11 @@ pub struct Sweep {
     #[arg(long, value_enum)]
     submit: Option<Scheduler>,
     /// Where to compute; without it the plan's own 'device', then what the variable `LOWSHOT_DEVICE` says.
-    #[arg(long, value_enum)]
+    #[arg(long)]
     device: Option<Device>,
+    /// What the towers compute in: f32, f16 or bf16; without it the plan's own 'precision', then f32.
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Print what became of the cells as JSON.
     #[arg(long)]
     json: bool,
@@ -90,7 +93,7 @@ impl Sweep {
         }
         let variable = |name: &str| std::env::var(name).ok();
         let named = |(place, name): (&str, String)| {
-            Device::from_str(&name, true).map_err(|_| Error::Usage(format!("{place}: there is no device '{name}'")))
+            name.parse().map_err(|why| Error::Usage(format!("{place}: there is no device '{name}': {why}")))
         };
         let of_plan = plan.device.clone().map(|name| (place.as_str(), name));
         let elsewhere = of_plan.or_else(|| Some(("LOWSHOT_DEVICE", variable("LOWSHOT_DEVICE")?)));
@@ -99,7 +102,9 @@ impl Sweep {
             None => elsewhere.map(named).transpose()?.unwrap_or_default(),
         };
         let shard = self.shard.map_or_else(|| Shard::from_environment(variable), |shard| Ok(Some(shard)))?;
-        device.run(Work { cells, folder, shard, dry_run: self.dry_run, json: self.json })
+        let precision = self.precision.or(plan.precision).unwrap_or_default();
+        let compute = Compute { place: Place { device }, precision };
+        compute.run(Work { precision, cells, folder, shard, dry_run: self.dry_run, json: self.json })
     }
 }
 
@@ -130,6 +135,7 @@ fn submit(scheduler: Scheduler, plan: &SweepPlan, text: &str, folder: &Path, cel
 
 /// What is left to do once the device is known.
 struct Work {
+    precision: Precision,
     cells: Vec<Cell>,
     folder: PathBuf,
     shard: Option<Shard>,
@@ -141,7 +147,7 @@ impl Task for Work {
     type Output = ();
 
     fn run<B: ClipBackend>(mut self, device: &B::Device) -> Result<()> {
-        let mut executor = Executor::<B>::new(device, Some(native::cache_folder()?));
+        let mut executor = Executor::<B>::new(device, Some(native::cache_folder()?)).in_format(self.precision.into());
         cells::resolve(&mut self.cells, &mut executor);
         if self.dry_run {
             return self.show();

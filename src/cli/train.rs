@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     classify::adapter_file,
-    device::{Compute, Task},
+    device::{ClipCompute, Task},
     eval::Eval,
     progress::{self, Progress},
     table,
@@ -33,7 +33,7 @@ use crate::{
 /// and --iters), reading each picture when its step is near: the data set may be larger than memory, and threads that read and
 /// decode (as many as `RAYON_NUM_THREADS` says, or the processor has) stay a few steps ahead. A Meta-Adapter trained there looks at
 /// 16 images of each class. The methods on features (tip, tip-f, meta, linear-probe) hold the features of all images, and say so
-/// where that is too much.
+/// where that is too much; tip-f also where comparing all of them with one another will take long.
 ///
 /// The flags of the student project that this follows are understood too, spelled with underscores as there.
 #[derive(Args)]
@@ -99,7 +99,7 @@ pub struct Train {
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
-    compute: Compute,
+    compute: ClipCompute,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -280,7 +280,7 @@ impl Task for Train {
             recipe,
         };
         let cache = if self.no_cache { None } else { Some(native::cache_folder()?) };
-        let mut executor = Executor::<B>::new(device, cache).in_precision(self.compute.precision);
+        let mut executor = Executor::<B>::new(device, cache).in_format(self.compute.format());
         if !self.tensorboard {
             return Ok((executor.execute(plan, &out, &mut progress)?, out));
         }

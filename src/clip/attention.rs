@@ -31,7 +31,7 @@ impl<B: ClipBackend> Attention<B> {
         let weight = parameters.tensor(&format!("{name}.attn.in_proj_weight"), [3 * width, width]);
         let bias = parameters.tensor(&format!("{name}.attn.in_proj_bias"), [3 * width]);
         Self {
-            input: Linear::new(weight, Some(bias)),
+            input: Linear::new_in(parameters.storage(), weight, Some(bias)),
             output: Linear::load(parameters, &format!("{name}.attn.out_proj"), width, width),
             input_branch: None,
             output_branch: None,

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{
-    ClipBackend, Parameters,
+    ClipBackend, Parameters, Storage,
     attention::Attention,
     config::TransformerConfig,
     kernels::Activation,
@@ -24,10 +24,16 @@ impl<B: ClipBackend> Linear<B> {
         Self { matrix: B::matrix(weight), bias }
     }
 
+    /// The same with the weight in one form of memory.
+    pub fn new_in(storage: Storage, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> Self {
+        Self { matrix: B::matrix_in(storage, weight), bias }
+    }
+
     /// Reads `{name}.weight` and `{name}.bias`.
     pub fn load(parameters: &mut impl Parameters<B>, name: &str, input: usize, output: usize) -> Self {
         let weight = parameters.tensor(&format!("{name}.weight"), [output, input]);
-        Self::new(weight, Some(parameters.tensor(&format!("{name}.bias"), [output])))
+        let bias = parameters.tensor(&format!("{name}.bias"), [output]);
+        Self::new_in(parameters.storage(), weight, Some(bias))
     }
 
     /// `[batch, tokens, in]` → `[batch, tokens, out]`, with what follows the product fused into it.
@@ -35,7 +41,7 @@ impl<B: ClipBackend> Linear<B> {
         <B as ClipBackend>::linear(x, &self.matrix, self.bias.as_ref(), activation, residual)
     }
 
-    /// Adds `difference` `[out, in]` to the weight.
+    /// Adds `difference` `[out, in]` to the weight, which then lies in whatever form loses nothing of the sum.
     pub fn add(&mut self, difference: Tensor<B, 2>) {
         self.matrix = B::matrix(B::weight(&self.matrix) + difference);
     }

@@ -5,10 +5,12 @@
 
 pub mod attention;
 pub mod config;
+pub mod embedding;
 pub mod kernels;
 pub mod layers;
 pub mod low_rank;
 pub mod model;
+pub mod narrow;
 pub mod parameters;
 pub mod precision;
 pub mod preprocess;
@@ -24,6 +26,6 @@ pub use config::ClipConfig;
 pub use kernels::ClipBackend;
 pub use model::Clip;
 pub use parameters::Parameters;
-pub use precision::Precision;
+pub use precision::{Format, Precision, Storage};
 pub use preprocess::Preprocess;
 pub use tokenizer::Tokenizer;

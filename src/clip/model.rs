@@ -3,7 +3,7 @@
 use burn::{backend::Autodiff, tensor::Tensor};
 
 use super::{
-    ClipBackend, ClipConfig, Parameters, Precision,
+    ClipBackend, ClipConfig, Parameters, Precision, Storage,
     precision::{Conversion, Tracked},
     text::Text,
     vision::Vision,
@@ -20,6 +20,7 @@ pub struct Clip<B: ClipBackend> {
     /// The trained temperature, already exponentiated (100 for OpenAI's models).
     pub logit_scale: f32,
     precision: Precision,
+    storage: Storage,
     device: B::Device,
 }
 
@@ -31,6 +32,7 @@ impl<B: ClipBackend> Clip<B> {
             text: Text::load(parameters, &config.text, config.embedding),
             logit_scale: parameters.scalar("logit_scale").exp(),
             precision: Precision::F32,
+            storage: parameters.storage(),
             device: device.clone(),
         }
     }
@@ -38,6 +40,11 @@ impl<B: ClipBackend> Clip<B> {
     /// The format that the towers compute in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// The form that the matrices were asked to have in memory.
+    pub fn storage(&self) -> Storage {
+        self.storage
     }
 
     /// The same model computing in another format, which [`ClipBackend::computes_in`] must have confirmed.
@@ -52,6 +59,7 @@ impl<B: ClipBackend> Clip<B> {
             text: self.text.convert(to),
             logit_scale: self.logit_scale,
             precision: self.precision,
+            storage: self.storage,
             device: self.device.clone(),
         }
     }
@@ -63,7 +71,7 @@ impl<B: ClipBackend> Clip<B> {
 
     /// Token ids, one list a text → text features `[texts, embedding]` of unit length.
     pub fn text_features(&self, texts: &[Vec<u32>]) -> Tensor<B, 2> {
-        unit(self.text.forward(texts, &self.device))
+        unit(self.text.forward(texts))
     }
 
     /// The same model where gradients can be recorded; its matrices are shared.

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
+use super::Storage;
+
 /// A source of named tensors.
 ///
 /// The towers ask by OpenAI's names (`visual.transformer.resblocks.0.attn.in_proj_weight`), which cover both image towers
@@ -13,6 +15,11 @@ use burn::tensor::{Tensor, backend::Backend};
 pub trait Parameters<B: Backend> {
     /// The tensor `name`, which must have this shape.
     fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Tensor<B, D>;
+
+    /// The form in which matrices made of its tensors are to lie in memory.
+    fn storage(&self) -> Storage {
+        Storage::Exact
+    }
 
     /// The zero-dimensional tensor `name`.
     fn scalar(&mut self, name: &str) -> f32;

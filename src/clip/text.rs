@@ -5,6 +5,7 @@ use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use super::{
     ClipBackend, Parameters,
     config::TextConfig,
+    embedding::Embedding,
     kernels::Activation,
     layers::{LayerNorm, Linear, Transformer},
     precision::Conversion,
@@ -14,8 +15,7 @@ use super::{
 /// The text tower.
 #[derive(Clone, Debug)]
 pub struct Text<B: ClipBackend> {
-    token_embedding: Tensor<B, 2>,
-    positions: Tensor<B, 2>,
+    embedding: Embedding<B>,
     transformer: Transformer<B>,
     ln_final: LayerNorm<B>,
     projection: Linear<B>,
@@ -26,12 +26,13 @@ impl<B: ClipBackend> Text<B> {
     /// Reads the tower's tensors; they stand at the top level, without a prefix.
     pub fn load(parameters: &mut impl Parameters<B>, config: &TextConfig, embedding: usize) -> Self {
         let (width, epsilon) = (config.transformer.width, config.transformer.epsilon);
+        let storage = parameters.storage();
+        let projection = parameters.tensor("text_projection", [width, embedding]).transpose();
         Self {
-            token_embedding: parameters.tensor("token_embedding.weight", [config.vocabulary, width]),
-            positions: parameters.tensor("positional_embedding", [config.context, width]),
+            embedding: Embedding::load(parameters, config),
             transformer: Transformer::load(parameters, "transformer", &config.transformer),
             ln_final: LayerNorm::load(parameters, "ln_final", width, epsilon),
-            projection: Linear::new(parameters.tensor("text_projection", [width, embedding]).transpose(), None),
+            projection: Linear::new_in(storage, projection, None),
             config: config.clone(),
         }
     }
@@ -39,8 +40,8 @@ impl<B: ClipBackend> Text<B> {
     /// Token ids, one list a text, each at most `context` long → text embeddings `[texts, embedding]`, not yet of unit
     /// length. Lists may differ in length and may be padded: what stands behind the end-of-text token is never seen
     /// (the mask is causal), so it is not computed.
-    pub fn forward(&self, texts: &[Vec<u32>], device: &B::Device) -> Tensor<B, 2> {
-        let x = self.embed(texts, device);
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Tensor<B, 2> {
+        let x = self.embed(texts);
         self.project((0..self.layers()).fold(x, |x, block| self.block(block, x)), texts)
     }
 
@@ -50,17 +51,13 @@ impl<B: ClipBackend> Text<B> {
     }
 
     /// Token ids → tokens before the first block, `[texts, tokens, width]`.
-    pub fn embed(&self, texts: &[Vec<u32>], device: &B::Device) -> Tensor<B, 3> {
+    pub fn embed(&self, texts: &[Vec<u32>]) -> Tensor<B, 3> {
         let tokens = self.ends(texts).max().map_or(1, |end| end + 1);
-        let width = self.config.transformer.width;
         let padded = texts.iter().flat_map(|ids| {
             let id = |position| ids.get(position).copied().unwrap_or(0).min(self.config.vocabulary as u32 - 1);
-            (0..tokens).map(move |position| i64::from(id(position)))
+            (0..tokens).map(id)
         });
-        let ids = TensorData::new(padded.collect::<Vec<i64>>(), [texts.len() * tokens]);
-        let embedded = self.token_embedding.clone().select(0, Tensor::<B, 1, Int>::from_data(ids, device));
-        let positions = self.positions.clone().narrow(0, 0, tokens).unsqueeze::<3>();
-        embedded.reshape([texts.len(), tokens, width]) + positions
+        self.embedding.forward(&padded.collect::<Vec<u32>>(), tokens)
     }
 
     /// One block: `[texts, tokens, width]` → the same.
@@ -85,8 +82,7 @@ impl<B: ClipBackend> Text<B> {
 
     pub(super) fn convert<C: ClipBackend>(&self, to: &impl Conversion<B, C>) -> Text<C> {
         Text {
-            token_embedding: to.tensor(&self.token_embedding),
-            positions: to.tensor(&self.positions),
+            embedding: self.embedding.convert(to),
             transformer: self.transformer.convert(to),
             ln_final: self.ln_final.convert(to),
             projection: self.projection.convert(to),

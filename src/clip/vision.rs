@@ -72,15 +72,16 @@ impl<B: ClipBackend> Vit<B> {
         let VitConfig { patch, transformer, .. } = config;
         let (patch, width, epsilon) = (*patch, transformer.width, transformer.epsilon);
         let convolution: Tensor<B, 4> = parameters.tensor("visual.conv1.weight", [width, 3, patch, patch]);
+        let projection = parameters.tensor("visual.proj", [width, embedding]).transpose();
         Self {
             patch,
-            patch_embedding: Linear::new(convolution.flatten(1, 3), None),
+            patch_embedding: Linear::new_in(parameters.storage(), convolution.flatten(1, 3), None),
             class_embedding: parameters.tensor("visual.class_embedding", [width]),
             positions: parameters.tensor("visual.positional_embedding", [config.tokens(), width]),
             ln_pre: LayerNorm::load(parameters, "visual.ln_pre", width, epsilon),
             transformer: Transformer::load(parameters, "visual.transformer", transformer),
             ln_post: LayerNorm::load(parameters, "visual.ln_post", width, epsilon),
-            projection: Linear::new(parameters.tensor("visual.proj", [width, embedding]).transpose(), None),
+            projection: Linear::new_in(parameters.storage(), projection, None),
         }
     }
 

@@ -13,7 +13,14 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::jpeg;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    clip::{
+        Preprocess,
+        resample::{Region, Resampler},
+        wide::Set,
+    },
+};
 
 /// The most pixels that [`decode`] accepts: 100 megapixels, twice what current cameras make. Decoding needs 4 to 12 bytes
 /// of memory a pixel.
@@ -62,6 +69,41 @@ pub fn decode_within(bytes: &[u8], file: &str, limit: u64) -> Result<RgbImage> {
         _ => Err(describe_unknown(bytes)),
     };
     decoded.map_err(|why| Error::Image { file: file.into(), why })
+}
+
+/// The picture as a model takes it, bytes of `[height, width, 3]`: what [`Preprocess::pixels`] makes of what [`decode`] gives, byte for
+/// byte. Of an upright JPEG nothing is made that the crop leaves out, and its pixels are never in memory all at once.
+///
+/// # Errors
+/// As both.
+pub fn decode_for(preprocess: &Preprocess, bytes: &[u8], file: &str) -> Result<Vec<u8>> {
+    let turned = jpeg_exif(bytes).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+    if !matches!(image::guess_format(bytes), Ok(ImageFormat::Jpeg)) || turned != Orientation::NoTransforms {
+        return preprocess.pixels(&decode(bytes, file)?);
+    }
+    let mut resized = Resized { preprocess, resampler: None };
+    jpeg::decode_rows(bytes, PIXEL_LIMIT, &mut resized, Set::best())
+        .map_err(|why| Error::Image { file: file.into(), why })?;
+    Ok(resized.resampler.map(Resampler::finish).unwrap_or_default())
+}
+
+/// The rows' way into a resampler, which is made when the picture's size is known.
+struct Resized<'a> {
+    preprocess: &'a Preprocess,
+    resampler: Option<Resampler>,
+}
+
+impl jpeg::Sink for Resized<'_> {
+    fn begin(&mut self, width: usize, height: usize) -> Result<Region, jpeg::Problem> {
+        let resampler = self.preprocess.resampler((width as u32, height as u32), Set::best())?;
+        Ok(self.resampler.insert(resampler).region())
+    }
+
+    fn row(&mut self, planes: [&[u8]; 3]) {
+        if let Some(resampler) = &mut self.resampler {
+            resampler.row(planes);
+        }
+    }
 }
 
 /// Refuses sizes over the limit.

@@ -1,5 +1,7 @@
 //! One labelled image, and what its path and its class name must be like.
 
+use std::collections::HashSet;
+
 /// An image of a data set with its label.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
@@ -73,6 +75,12 @@ pub fn by_class(items: &[Item], classes: usize) -> Vec<Vec<&Item>> {
         }
     }
     lists
+}
+
+/// Each image once, in the order of `items`: a path is one image, however often it was drawn.
+pub fn distinct(items: &[Item]) -> impl Iterator<Item = &Item> {
+    let mut seen = HashSet::new();
+    items.iter().filter(move |item| seen.insert(&item.path))
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! A pipeline's folder as diffusers writes it: `model_index.json`, and a folder for each component.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::schedule::SchedulerKind;
 use crate::{
-    Error, Result,
-    weights::{Blob, Checkpoint, ModelFiles, checkpoint::hex},
+    Error, Result, hash,
+    weights::{Blob, Checkpoint, ModelFiles},
 };
 use std::sync::Arc;
 
@@ -18,7 +16,7 @@ const PIPELINES: [&str; 4] = [
     "LatentConsistencyModelImg2ImgPipeline",
 ];
 
-/// What the parts must be. The scheduler's classes are those of [`SchedulerKind`].
+/// What the parts must be. The scheduler may be any, because another can be used; its own file says more.
 const CLASSES: [(&str, &[&str]); 5] = [
     ("scheduler", &[]),
     ("text_encoder", &["CLIPTextModel"]),
@@ -63,12 +61,6 @@ impl<'a> Folder<'a> {
             let Some(class) = index[component][1].as_str() else {
                 return Err(wrong(format!("it names no {component}, which the pipeline needs; use a whole pipeline")));
             };
-            if component == "scheduler" && SchedulerKind::from_class(class).is_none() {
-                let known = SchedulerKind::ALL.map(SchedulerKind::class).join(", ");
-                return Err(wrong(format!(
-                    "the scheduler {class} is not known; write one of {known} here and into scheduler/scheduler_config.json"
-                )));
-            }
             if component != "scheduler" && !classes.contains(&class) {
                 let known = classes.join(" and ");
                 return Err(wrong(format!("its {component} is a {class}, which is not supported; {known} is")));
@@ -156,7 +148,7 @@ impl Component<'_> {
     /// As [`Checkpoint::from_component`].
     pub(super) fn weights(&self, stem: &str, variant: Option<&str>, config: &[u8]) -> Result<(Checkpoint, String)> {
         let checkpoint = Checkpoint::from_component(self, stem, variant)?;
-        let sha256 = combined(&[("config", &sha256(config)), ("weights", &checkpoint.sha256())]);
+        let sha256 = combined(&[("config", &hash::sha256(config)), ("weights", &checkpoint.sha256())]);
         Ok((checkpoint, sha256))
     }
 }
@@ -180,12 +172,7 @@ impl ModelFiles for Component<'_> {
     }
 }
 
-/// SHA-256 in hex.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 /// One hash for several, each a line with its name, in this order.
 pub(super) fn combined(parts: &[(&str, &str)]) -> String {
-    sha256(parts.iter().map(|(name, sha256)| format!("{name} {sha256}\n")).collect::<String>().as_bytes())
+    hash::sha256(parts.iter().map(|(name, sha256)| format!("{name} {sha256}\n")).collect::<String>())
 }

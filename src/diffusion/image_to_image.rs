@@ -91,7 +91,7 @@ impl<B: DiffusionBackend> Pipeline<B> {
         settings: &Settings,
         observe: &mut Observe<'_>,
     ) -> Result<Tensor<B, 4>> {
-        let kind = settings.scheduler.unwrap_or(self.scheduler.kind);
+        let kind = settings.scheduler.map_or_else(|| self.scheduler.kind(), Ok)?;
         let schedule = Schedule::new(&self.scheduler, kind, settings.steps)?;
         let start = schedule.image_to_image(settings.strength, settings.convention)?;
         let mut sampler = schedule.begin(start);

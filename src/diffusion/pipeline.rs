@@ -11,7 +11,7 @@ use super::{
     autoencoder::{
         Autoencoder, AutoencoderConfig, TinyAutoencoder, TinyConfig, VariationalAutoencoder, tiny::TinyHalf,
     },
-    folder::{Folder, combined, sha256},
+    folder::{Folder, combined},
     kernels::DiffusionBackend,
     precision::InPrecision,
     schedule::SchedulerConfig,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Error, Result,
     clip::{Precision, Tokenizer},
+    hash,
     weights::{Checkpoint, ModelFiles, TensorFile, config, tokenizer},
 };
 
@@ -112,7 +113,7 @@ impl<B: DiffusionBackend> Pipeline<B> {
         let unet = checkpoint
             .load(device, |parameters| Unet::load(&mut InPrecision(parameters, dtype), &unet_config, dtype))?;
         let sha256 = combined(&[
-            ("scheduler", &sha256(scheduler_bytes.bytes())),
+            ("scheduler", &hash::sha256(scheduler_bytes.bytes())),
             ("text_encoder", &text_sha256),
             ("unet", &unet_sha256),
             ("vae", &vae_sha256),
@@ -210,7 +211,7 @@ pub fn tiny_autoencoder<B: DiffusionBackend>(
             let parameters = &mut InPrecision(parameters, dtype);
             (TinyHalf::load_encoder(parameters, &config), TinyHalf::load_decoder(parameters, &config))
         })?;
-        let sha256 = combined(&[("config", &sha256(bytes.bytes())), ("weights", &checkpoint.sha256())]);
+        let sha256 = combined(&[("config", &hash::sha256(bytes.bytes())), ("weights", &checkpoint.sha256())]);
         return Ok((Autoencoder::Tiny(TinyAutoencoder::new(halves.0, halves.1, config, dtype)), sha256));
     }
     let names = files.names()?;

@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     adapter::tuning::BreakingPair,
     augment::{manifest::Manifest, origin::Kind, plan},
-    data::{Item, quote},
+    data::{Item, item::distinct, quote},
 };
 
 /// The paths of the images that the manifest in `root` calls dropped.
@@ -113,12 +113,6 @@ pub fn breaking(root: &Path, train: &[Item], pair: BreakingPair) -> Result<Vec<[
         return Err(none(root, kind, train, advice));
     }
     Ok(pairs.into_iter().map(|pair| pair.map(|path| place(root, &path))).collect())
-}
-
-/// Each image once, in the order of the list.
-fn distinct(train: &[Item]) -> impl Iterator<Item = &Item> {
-    let mut seen = std::collections::HashSet::new();
-    train.iter().filter(move |item| seen.insert(&item.path))
 }
 
 fn none(root: &Path, kind: Kind, train: &[Item], advice: &str) -> Error {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     adapter::{Method, Recipe},
-    clip::{ClipBackend, Precision},
+    clip::{ClipBackend, Format},
     data::{FewShot, Item, Shots, base_classes, sample},
     platform::{models, native},
     session::Backbone,
@@ -30,7 +30,7 @@ use crate::{
 /// are best ordered by their model.
 pub struct Executor<B: ClipBackend> {
     device: B::Device,
-    precision: Precision,
+    format: Format,
     cache: Option<PathBuf>,
     datasets: HashMap<(String, Option<PathBuf>), Rc<Dataset>>,
     model: Option<Model<B>>,
@@ -46,18 +46,18 @@ struct Model<B: ClipBackend> {
 impl<B: ClipBackend> Executor<B> {
     /// Opens nothing yet. Computed features are kept in the folder `cache`; without one, in memory.
     pub fn new(device: &B::Device, cache: Option<PathBuf>) -> Self {
-        let precision = Precision::default();
-        Self { device: device.clone(), precision, cache, datasets: HashMap::new(), model: None }
+        let format = Format::default();
+        Self { device: device.clone(), format, cache, datasets: HashMap::new(), model: None }
     }
 
-    /// The same with towers that compute in `precision`.
+    /// The same with models whose numbers are in `format`.
     #[must_use]
-    pub fn in_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+    pub fn in_format(self, format: Format) -> Self {
+        Self { format, ..self }
     }
 
     /// The plan as it will be written into its folder: with the data set's own templates where it has none, the number of
-    /// steps that its epochs are, and the name of the device that will compute it, and what in where that is not f32.
+    /// steps that its epochs are, and the name of the device that will compute it, and in what where that is not f32.
     ///
     /// # Errors
     /// A combination that makes no sense; as [`Dataset::open`]; a few-shot list that cannot be read, where it has epochs.
@@ -79,9 +79,9 @@ impl<B: ClipBackend> Executor<B> {
                 config.steps = epochs.saturating_mul(images).div_ceil(config.batch).max(1);
             }
         }
-        plan.device = match self.precision {
-            Precision::F32 => B::name(&self.device),
-            precision => format!("{}, {precision}", B::name(&self.device)),
+        plan.device = match self.format.difference() {
+            difference if difference.is_empty() => B::name(&self.device),
+            difference => format!("{}, {difference}", B::name(&self.device)),
         };
         Ok(plan)
     }
@@ -121,8 +121,7 @@ impl<B: ClipBackend> Executor<B> {
         let model = match self.model.take().filter(|model| model.name == name) {
             Some(model) => model,
             None => {
-                let backbone =
-                    Backbone::<B>::load_in(self.precision, name, models::find(name)?.as_ref(), &self.device)?;
+                let backbone = Backbone::<B>::load_in(self.format, name, models::find(name)?.as_ref(), &self.device)?;
                 let features = FeatureCache::open(self.cache.as_deref(), &backbone, observer)?;
                 Model { name: name.to_owned(), backbone, features }
             }

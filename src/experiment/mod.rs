@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod augmented;
 pub mod dataset;
+pub mod drawn;
 pub mod execute;
 pub mod features;
 pub mod journal;
@@ -12,7 +13,6 @@ pub mod plan;
 pub mod report;
 pub mod result;
 pub mod run;
-pub mod segment;
 pub mod sweep;
 pub mod tensorboard;
 pub mod towers;

@@ -25,10 +25,11 @@ use crate::{
     adapter::{self, Learnt, Method, Recipe},
     clip::ClipBackend,
     data::{FewShot, Item, Shots, Split, base_classes, novel_classes, sampler::at_most},
+    hash,
     platform::native,
     session::Backbone,
     train::metrics::{Prediction, harmonic_mean},
-    weights::{AdapterInfo, adapter_file, checkpoint::hex},
+    weights::{AdapterInfo, adapter_file},
 };
 
 /// Images of each class in Meta-Adapter's support where all are learnt from through the towers: the most that it was made for,
@@ -209,7 +210,7 @@ fn identity<B: ClipBackend>(plan: &Plan, materials: &Materials<'_, B>) -> Result
     if let Some(start) = &plan.start {
         hash.update(native::map(start)?.bytes());
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hash::hex(&hash.finalize()))
 }
 
 /// Writes what a run's folder has from the first checkpoint on: what does not change only where it is not yet `begun`.
@@ -236,6 +237,7 @@ pub fn write<B: ClipBackend>(
     let info = AdapterInfo {
         backbone: backbone.name.clone(),
         backbone_sha256: backbone.sha256.clone(),
+        weights: backbone.clip.storage(),
         classes: outcome.split.classes.clone(),
         templates: plan.templates.clone(),
     };

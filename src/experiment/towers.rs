@@ -11,9 +11,9 @@ use burn::tensor::Tensor;
 use super::{
     Event, Observer, Spent,
     ahead::Ahead,
-    augmented,
+    drawn::{Drawn, Wanted},
     features::ImageSource,
-    pictures::{Pictures, Place},
+    pictures::Pictures,
 };
 use crate::{
     Error, Result,
@@ -22,7 +22,7 @@ use crate::{
         tuning::{Batch, Learning, Training, TuningConfig},
     },
     clip::ClipBackend,
-    data::{Draws, Item, templates},
+    data::{Item, templates},
     platform::{interrupt, native, parallel},
     session::Backbone,
     weights::{AdapterFile, training_file},
@@ -83,7 +83,19 @@ pub fn train<B: ClipBackend>(
     mut keep: Option<Keep<'_>>,
     observer: &mut dyn Observer,
 ) -> Result<(Duration, Learnt<B>)> {
-    let Material { backbone, images, few_shot, generated, .. } = *material;
+    let mut training = begun(config, seed, material)?;
+    let drawn = Drawn::find(config, material.train, material.generated, observer)?;
+    if let Some(keep) = &mut keep {
+        go_on(&mut training, keep, material.backbone, observer)?;
+    }
+    interrupt::listen();
+    let waited = take_steps(&mut training, material, &drawn, seed, keep, observer)?;
+    Ok((waited, training.finish()?))
+}
+
+/// A training of which no step is done.
+fn begun<B: ClipBackend>(config: &TuningConfig, seed: u64, material: &Material<'_, B>) -> Result<Training<B>> {
+    let Material { backbone, few_shot, .. } = *material;
     let prompts = templates::prompts(material.templates, material.classes).concat();
     let learning = Learning {
         clip: &backbone.clip,
@@ -97,104 +109,115 @@ pub fn train<B: ClipBackend>(
     if let Some(path) = material.start {
         start_from(path, backbone, &mut training)?;
     }
-    let preserving = match config.preserving {
-        0 => Vec::new(),
-        most => {
-            let dropped = augmented::dropped(generated)?;
-            if !dropped.is_empty() {
-                let count = dropped.len();
-                observer
-                    .observe(&Event::note(format!("{count} label-preserving images that were dropped are not used")));
-            }
-            augmented::preserving(generated, material.train, most, &dropped)?
-        }
-    };
-    let items: Vec<&Item> = material.train.iter().chain(&preserving).collect();
-    if items.is_empty() {
-        let why = "no images to learn from: give at least one, or use zero-shot".into();
-        return Err(Error::Data { place: "shots".into(), why });
-    }
-    let breaking = match config.breaking {
-        Some(breaking) => augmented::breaking(generated, material.train, breaking.pair)?,
-        None => Vec::new(),
-    };
-    if let Some(keep) = &mut keep {
-        let path = keep.folder.join(CHECKPOINT);
-        if path.exists() {
-            let label = path.display().to_string();
-            let state = training_file::read(&label, native::map(&path)?, keep.run, backbone.clip.device())?;
-            training.restore(state).map_err(|why| Error::Adapter { file: label, why })?;
-            (keep.go_on)(training.done())?;
-            observer.observe(&Event::note(format!("going on after step {} of {}", training.done(), config.steps)));
-        }
-    }
-    interrupt::listen();
+    Ok(training)
+}
 
-    let views = if breaking.is_empty() { 0 } else { config.batch.min(breaking.len()) };
-    let count = items.len() + 2 * breaking.len();
-    let pictures = Pictures::new(images, &backbone.preprocess, config.augment, seed, count);
-    let draws = Draws::new(config.draw, items.len(), config.batch, seed);
-    // Another seed, so that the pairs do not follow the batch where both have the same number of pictures.
-    let pairs = Draws::new(config.draw, breaking.len().max(1), views.max(1), !seed);
-    let (items, breaking, pictures) = (&items, &breaking, &pictures);
-    let (shots, weight) = (material.train.len(), config.preserving_weight as f32);
-    let done = training.done();
-    let drawn = (done..config.steps).zip(draws.batches(done).zip(pairs.batches(done)));
-    let jobs = drawn.flat_map(move |(step, (batch, pairs))| {
-        let batch = batch.into_iter().map(|index| {
-            let weight = if index < shots { 1.0 } else { weight };
-            (items[index].path.as_str(), (items[index].label, weight))
-        });
-        let pairs = if breaking.is_empty() { Vec::new() } else { pairs };
-        let view = |view: usize| {
-            pairs.iter().map(move |&index| (breaking[index][view].as_str(), (0, 1.0))).collect::<Vec<_>>()
-        };
-        let [first, second] = [0, 1].map(view);
-        // A view's place says which of the two it is, whatever the size of the batch.
-        let placed = batch.enumerate().chain((views..).zip(first)).chain((2 * views..).zip(second));
-        placed.map(|(index, (name, target))| (name, target, Place { step, index })).collect::<Vec<_>>()
-    });
-    let prepare = move |(name, target, place)| Ok((pictures.view(name, place)?, target));
-    let waited = thread::scope(|scope| {
-        let most = AHEAD * (config.batch + 2 * views);
+/// Goes on from the run's checkpoint, where there is one.
+fn go_on<B: ClipBackend>(
+    training: &mut Training<B>,
+    keep: &mut Keep<'_>,
+    backbone: &Backbone<B>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let path = keep.folder.join(CHECKPOINT);
+    if !path.exists() {
+        return Ok(());
+    }
+    let label = path.display().to_string();
+    let state = training_file::read(&label, native::map(&path)?, keep.run, backbone.clip.device())?;
+    training.restore(state).map_err(|why| Error::Adapter { file: label, why })?;
+    let (done, steps) = (training.done(), training.config().steps);
+    (keep.go_on)(done)?;
+    observer.observe(&Event::note(format!("going on after step {done} of {steps}")));
+    Ok(())
+}
+
+/// Takes the steps that are left, while other threads prepare the pictures of the next. Gives how long it waited for them.
+fn take_steps<B: ClipBackend>(
+    training: &mut Training<B>,
+    material: &Material<'_, B>,
+    drawn: &Drawn<'_>,
+    seed: u64,
+    keep: Option<Keep<'_>>,
+    observer: &mut dyn Observer,
+) -> Result<Duration> {
+    let Material { backbone, images, .. } = *material;
+    let config = training.config().clone();
+    let pictures = &Pictures::new(images, &backbone.preprocess, config.augment, seed, drawn.count());
+    let prepare = move |(name, target, place): Wanted<'_>| Ok((pictures.view(name, place)?, target));
+    thread::scope(|scope| {
+        let jobs = drawn.from_step(training.done(), &config, seed);
+        let most = AHEAD * (config.batch + 2 * drawn.views());
         let mut prepared = Ahead::start(scope, parallel::threads(), most, jobs, prepare);
-        let start = Instant::now();
-        let mut next = start + LEAST_PAUSE;
+        let mut checkpoints = Checkpoints::new(keep);
         while training.done() < config.steps {
-            let mut take =
-                |count: usize| prepared.by_ref().take(count).collect::<Result<(Vec<Vec<u8>>, Vec<(usize, f32)>)>>();
-            let (batch, targets) = take(config.batch)?;
-            let breaking = match views {
-                0 => None,
-                _ => Some([backbone.pixels(&take(views)?.0), backbone.pixels(&take(views)?.0)]),
-            };
-            if batch.len() < config.batch {
-                return Err(Error::Failed("a thread that decodes pictures ended".into()));
-            }
-            let (labels, weights): (Vec<usize>, Vec<f32>) = targets.into_iter().unzip();
-            let weights = if weight == 1.0 || preserving.is_empty() { Vec::new() } else { weights };
-            let batch = Batch { pixels: backbone.pixels(&batch), labels, weights, breaking };
+            let batch = batch(&mut prepared, &config, drawn, backbone)?;
             let step = pollster::block_on(training.step(batch))?;
             observer.observe(&Event::Step(step));
             let stop = interrupt::asked();
-            let last = training.done() == config.steps;
-            if let Some(keep) = keep.as_mut().filter(|_| stop || last || Instant::now() >= next) {
-                let writing = Instant::now();
-                let waiting = prepared.waited().as_secs_f64();
-                let spent = Spent { after: training.done(), train: start.elapsed().as_secs_f64(), waiting };
-                observer.observe(&Event::Spent(spent));
-                store(&training, keep)?;
-                next = Instant::now() + LEAST_PAUSE.max(writing.elapsed() * 20);
-            }
-            if stop && !last {
-                let (done, steps) = (training.done(), config.steps);
+            let (done, steps) = (training.done(), config.steps);
+            checkpoints.after_step(training, stop || done == steps, prepared.waited(), observer)?;
+            if stop && done < steps {
                 let advice = "the same command goes on from there";
                 return Err(Error::Interrupted(format!("interrupted after step {done} of {steps}: {advice}")));
             }
         }
         Ok(prepared.waited())
-    });
-    Ok((waited?, training.finish()?))
+    })
+}
+
+/// The next step's pictures.
+fn batch<B: ClipBackend>(
+    prepared: &mut impl Iterator<Item = Result<(Vec<u8>, (usize, f32))>>,
+    config: &TuningConfig,
+    drawn: &Drawn<'_>,
+    backbone: &Backbone<B>,
+) -> Result<Batch<B>> {
+    let mut take = |count: usize| prepared.take(count).collect::<Result<(Vec<Vec<u8>>, Vec<(usize, f32)>)>>();
+    let (pixels, targets) = take(config.batch)?;
+    let breaking = match drawn.views() {
+        0 => None,
+        views => Some([backbone.pixels(&take(views)?.0), backbone.pixels(&take(views)?.0)]),
+    };
+    if pixels.len() < config.batch {
+        return Err(Error::Failed("a thread that decodes pictures ended".into()));
+    }
+    let (labels, weights): (Vec<usize>, Vec<f32>) = targets.into_iter().unzip();
+    let weights = if drawn.weighted() { weights } else { Vec::new() };
+    Ok(Batch { pixels: backbone.pixels(&pixels), labels, weights, breaking })
+}
+
+/// Writes checkpoints, where they are kept, and not more often than they are worth.
+struct Checkpoints<'a> {
+    keep: Option<Keep<'a>>,
+    start: Instant,
+    next: Instant,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// The first step begins now.
+    fn new(keep: Option<Keep<'a>>) -> Self {
+        let start = Instant::now();
+        Self { keep, start, next: start + LEAST_PAUSE }
+    }
+
+    /// Writes one where it is time for it, or where it `must` be; tells the time so far, of which `waited` was spent on waiting
+    /// for pictures.
+    fn after_step<B: ClipBackend>(
+        &mut self,
+        training: &Training<B>,
+        must: bool,
+        waited: Duration,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let Some(keep) = self.keep.as_mut().filter(|_| must || Instant::now() >= self.next) else { return Ok(()) };
+        let writing = Instant::now();
+        let (train, waiting) = (self.start.elapsed().as_secs_f64(), waited.as_secs_f64());
+        observer.observe(&Event::Spent(Spent { after: training.done(), train, waiting }));
+        store(training, keep)?;
+        self.next = Instant::now() + LEAST_PAUSE.max(writing.elapsed() * 20);
+        Ok(())
+    }
 }
 
 /// Starts from what an adapter of the same kind has learnt.

@@ -19,8 +19,14 @@ use crate::{
     clip::ClipBackend,
     data::{Item, templates},
     session::Backbone,
-    train::metrics::{Metrics, Prediction, Scores, Tally},
+    train::{
+        Step,
+        metrics::{Metrics, Prediction, Scores, Tally},
+    },
 };
+
+/// Learning on features that takes longer is worth a word.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an adapter classified some items.
 #[derive(Clone, Debug)]
@@ -90,8 +96,14 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
         seed: u64,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Adapter<B>>> {
-        let mut observe = |step| {
+        let start = Instant::now();
+        let mut observe = |step: Step| {
             observer.observe(&Event::Step(step));
+            if step.step == 1
+                && let Some(note) = long(recipe, few_shot.labels.len(), start.elapsed() * step.steps as u32)
+            {
+                observer.observe(&Event::note(note));
+            }
             ControlFlow::Continue(())
         };
         pollster::block_on(adapter::fit(recipe.clone(), few_shot, seed, &mut observe))
@@ -156,5 +168,32 @@ impl<'a, B: ClipBackend> Workbench<'a, B> {
         let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
         let metrics = Metrics::new(&scores, &labels)?;
         Ok((scores, metrics))
+    }
+}
+
+/// What to say of learning from so many images that will take about so long. Only Tip-Adapter-F's time grows with the square of
+/// their number, so that a whole data set may take hours.
+fn long(recipe: &Recipe, images: usize, whole: Duration) -> Option<String> {
+    let Recipe::TipF(_) = recipe else { return None };
+    (whole > PATIENCE).then(|| {
+        let minutes = whole.as_secs_f64() / 60.0;
+        let why = format!("each of its steps compares all {images} images with one another");
+        let advice = "the time goes with the square of their number, so learn from fewer (--shots) if that is too long";
+        format!("tip-f will learn for about {minutes:.0} min, because {why}: {advice}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::Method;
+
+    #[test]
+    fn what_takes_long_is_said_in_a_line() {
+        let said = |method: Method, seconds| long(&Recipe::from(method), 13_500, Duration::from_secs(seconds));
+        assert_eq!((said(Method::TipF, 59), said(Method::Meta, 900)), (None, None));
+        let note = said(Method::TipF, 900).unwrap();
+        assert!(note.contains("about 15 min") && note.contains("13500 images") && note.contains("--shots"), "{note}");
+        assert!(!note.contains('\n'), "{note}");
     }
 }

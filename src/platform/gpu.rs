@@ -10,6 +10,7 @@ use burn_wgpu::{
 };
 use wgpu::{DeviceType, Features};
 
+use super::{autotune, fault};
 use crate::{
     Error, Result,
     clip::{Precision, kernels::self_test},
@@ -64,20 +65,33 @@ pub fn adapters() -> Vec<Adapter> {
     found.into_iter().map(describe).collect()
 }
 
-/// The likely fastest adapter; with `real`, one that is more than the processor in a GPU's clothes.
+/// The adapter `index` of [`adapters`].
+///
+/// # Errors
+/// [`Error::Failed`] where there is none at all, [`Error::Usage`] where there are fewer.
+pub fn adapter(index: usize) -> Result<Adapter> {
+    let mut found = adapters();
+    match found.len() {
+        0 => {
+            Err(Error::Failed(format!("no GPU was found (is its {:?} driver installed?)", AutoGraphicsApi::backend())))
+        }
+        count if index >= count => Err(Error::Usage(format!(
+            "there is no GPU {index}: there are {count}, and the first has number 0 ('lowshot doctor' lists them)"
+        ))),
+        _ => Ok(found.swap_remove(index)),
+    }
+}
+
+/// The likely fastest adapter, if it is more than the processor in a GPU's clothes.
 ///
 /// # Errors
 /// [`Error::Failed`] that says why there is none.
-pub fn fastest(real: bool) -> Result<Adapter> {
-    match adapters().into_iter().next() {
-        None => {
-            Err(Error::Failed(format!("no GPU was found (is its {:?} driver installed?)", AutoGraphicsApi::backend())))
-        }
-        Some(adapter) if real && adapter.software => {
-            Err(Error::Failed(format!("the only GPU here is made of software ({})", adapter.name)))
-        }
-        Some(adapter) => Ok(adapter),
+pub fn fastest() -> Result<Adapter> {
+    let adapter = adapter(0)?;
+    if adapter.software {
+        return Err(Error::Failed(format!("the only GPU here is made of software ({})", adapter.name)));
     }
+    Ok(adapter)
 }
 
 impl Adapter {
@@ -99,6 +113,7 @@ impl Adapter {
         let (device, queue) = pollster::block_on(asked).map_err(|why| failed(format!("its driver refuses ({why})")))?;
         let backend = AutoGraphicsApi::backend();
         let setup = WgpuSetup { instance: self.instance, adapter: self.adapter, device, queue, backend };
+        autotune::keep();
         let device = init_device(setup, RuntimeOptions::default());
         check(&device, precision).map_err(|why| failed(why.to_string()))?;
         Ok(device)
@@ -108,8 +123,8 @@ impl Adapter {
 /// Compares what a device computes in `precision` with the CPU.
 ///
 /// # Errors
-/// [`Error::Failed`]: it computes wrongly, or not in that format.
+/// [`Error::Failed`]: it computes wrongly, not in that format, or not at all.
 pub fn check(device: &WgpuDevice, precision: Precision) -> Result<()> {
-    let compared = self_test::compare::<Wgpu, Flex>(precision, device, &FlexDevice);
-    pollster::block_on(compared).map_err(Error::Failed)
+    let compare = || pollster::block_on(self_test::compare::<Wgpu, Flex>(precision, device, &FlexDevice));
+    fault::trying(compare).and_then(|result| result).map_err(Error::Failed)
 }

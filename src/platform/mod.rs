@@ -1,7 +1,11 @@
 //! What differs between a machine and a browser: files, and how many things happen at once.
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+pub mod autotune;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(feature = "native")]
+pub mod fault;
 #[cfg(feature = "wgpu")]
 pub mod gpu;
 #[cfg(feature = "native")]
@@ -14,6 +18,8 @@ pub mod interrupt;
 pub mod models;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(any(feature = "cuda", all(feature = "native", test)))]
+pub mod nvidia;
 #[cfg(feature = "native")]
 pub mod pipelines;
 

@@ -10,9 +10,8 @@ use std::{
 
 use hyper::body::Bytes;
 use include_dir::Dir;
-use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, weights::checkpoint::hex};
+use crate::{Error, Result, hash};
 
 /// The files of a built page.
 pub struct Page {
@@ -90,7 +89,7 @@ impl Page {
         {
             return Found { bytes, hash: hash.clone() };
         }
-        let hash = hex(&Sha256::digest(&bytes));
+        let hash = hash::sha256(&bytes);
         hashes.insert(name.to_owned(), (version, hash.clone()));
         Found { bytes, hash }
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     Error, Result,
     adapter::{Learnt, Tuning},
-    clip::{Clip, ClipBackend, ClipConfig, Precision, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
+    clip::{Clip, ClipBackend, ClipConfig, Format, Preprocess, Tokenizer, model::unit, preprocess::CropOffset},
     weights::{AdapterFile, Checkpoint, ModelFiles, config, names::Layout, tokenizer},
 };
 
@@ -37,14 +37,20 @@ impl<B: ClipBackend> Backbone<B> {
     /// # Errors
     /// Whatever is wrong with any of the files, with its name and what to do.
     pub fn load(name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
-        Self::load_in(Precision::F32, name, files, device)
+        Self::load_in(Format::default(), name, files, device)
     }
 
-    /// The same with towers that compute in `precision`.
+    /// The same with its numbers in `format`.
     ///
     /// # Errors
-    /// As [`Backbone::load`], and [`Error::Usage`] where the device does not compute in that format.
-    pub fn load_in(precision: Precision, name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+    /// As [`Backbone::load`], and [`Error::Usage`] where the device does not compute in that precision or cannot hold matrices in
+    /// that form.
+    pub fn load_in(format: impl Into<Format>, name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
+        let Format { precision, storage } = format.into();
+        if !B::stores_in(storage) {
+            let advice = "weights in f16 and int8 are for the CPU; use --precision f16 here, or --device cpu";
+            return Err(Error::Usage(format!("{} holds weights in what it computes in: {advice}", B::name(device))));
+        }
         if !B::computes_in(precision, device) {
             let why = format!("{} does not compute in {precision} here; use f32", B::name(device));
             return Err(Error::Usage(why));
@@ -53,7 +59,10 @@ impl<B: ClipBackend> Backbone<B> {
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;
         let tokenizer = tokenizer::find(files)?;
-        let clip = checkpoint.load(device, |parameters| Clip::load(parameters, &config, device))?;
+        let clip = checkpoint.load(device, |parameters| {
+            parameters.storage = storage;
+            Clip::load(parameters, &config, device)
+        })?;
         let clip = clip.in_precision(precision);
         // Last, because damaged weights are the better explanation where there are both.
         if tokenizer.vocabulary_size() > config.text.vocabulary {
@@ -90,6 +99,11 @@ impl<B: ClipBackend> Backbone<B> {
     pub fn learnt(&self, label: &str, file: &AdapterFile) -> Result<Learnt<B>> {
         file.info.check_backbone(label, &self.name, &self.sha256)?;
         file.load(&self.clip, &self.config)
+    }
+
+    /// What its numbers are.
+    pub fn format(&self) -> Format {
+        Format { precision: self.clip.precision(), storage: self.clip.storage() }
     }
 
     /// The same model with `tuning` merged into its towers.

@@ -332,7 +332,7 @@ impl<B: ClipBackend, H: ClipBackend> Rung<B, H> {
         for value in &self.ground.features {
             hash.update(value.to_le_bytes());
         }
-        crate::weights::checkpoint::hex(&hash.finalize())
+        crate::hash::hex(&hash.finalize())
     }
 }
 

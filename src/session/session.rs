@@ -188,6 +188,7 @@ impl<B: ClipBackend, H: ClipBackend> Session<B, H> {
         let info = AdapterInfo {
             backbone: self.ground.backbone.name.clone(),
             backbone_sha256: self.ground.backbone.sha256.clone(),
+            weights: self.ground.backbone.clip.storage(),
             classes: self.ground.classes.iter().map(|class| class.name.clone()).collect(),
             templates,
         };

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
-use crate::weights::checkpoint::hex;
+use crate::hash::hex;
 
 /// A hash under way.
 #[wasm_bindgen]

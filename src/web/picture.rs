@@ -4,7 +4,6 @@
 
 use image::{RgbImage, imageops};
 use js_sys::{Object, Reflect, Uint8Array, Uint8ClampedArray};
-use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
 use super::error::{Result, to_js};
@@ -12,8 +11,8 @@ use crate::{
     Error,
     clip::{Preprocess, preprocess::Resize},
     data::decode::decode,
+    hash,
     session::PictureView,
-    weights::checkpoint::hex,
 };
 
 /// The part of a picture that the model sees, as fractions of its width and height.
@@ -38,7 +37,7 @@ pub fn prepare(bytes: &[u8], name: &str, preprocess: &str, thumbnail_side: u32) 
     let prepared = Object::new();
     set(&prepared, "width", picture.width());
     set(&prepared, "height", picture.height());
-    set(&prepared, "sha256", hex(&Sha256::digest(bytes)));
+    set(&prepared, "sha256", hash::sha256(bytes));
     set(&prepared, "pixels", Uint8Array::from(pixels.as_slice()));
     set(&prepared, "thumbnail", thumbnail(&picture, thumbnail_side));
     set(&prepared, "box", to_js(&seen(&preprocess, picture.dimensions()))?);

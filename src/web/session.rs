@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Error,
     adapter::Method,
-    clip::Precision,
+    clip::Format,
     session::{Backbone, Calibration, Class, Kept, RungOptions, Session as Core},
     weights::{AdapterFile, files::MemoryFiles, training_file},
 };
@@ -45,13 +45,14 @@ pub struct Session {
 #[wasm_bindgen]
 impl Session {
     /// Loads a model from its files (a `Map` from name to `Uint8Array`) on "cpu" or "webgpu"; for the latter a device must have been
-    /// started before. Its towers compute in `precision`, "f32" or, where the device was found to do that rightly, "f16".
+    /// started before. Its towers compute in `precision`, "f32" or, where the device was found to do that rightly, "f16", and on the CPU
+    /// their matrices lie in memory as `weights` says: "auto", "f32", "f16" or "int8".
     ///
     /// # Errors
     /// Whatever is wrong with any of the files.
     #[allow(clippy::unused_async, reason = "what takes long is a promise, and some day it will wait")]
-    pub async fn load(name: String, files: Map, device: String, precision: String) -> Result<Session> {
-        let precision: Precision = precision.parse()?;
+    pub async fn load(name: String, files: Map, device: String, precision: String, weights: String) -> Result<Session> {
+        let format = Format { precision: precision.parse()?, storage: weights.parse()? };
         let mut memory = Some(MemoryFiles::new(name.clone()));
         files.for_each(&mut |value, key| {
             if let (Some(key), Ok(bytes)) = (key.as_string(), value.dyn_into::<Uint8Array>()) {
@@ -61,18 +62,18 @@ impl Session {
         let files = memory.unwrap_or_default();
         let host = Default::default();
         let inner = match device.as_str() {
-            "cpu" => AnySession::Cpu(Core::new(Backbone::load_in(precision, &name, &files, &host)?, host)),
+            "cpu" => AnySession::Cpu(Core::new(Backbone::load_in(format, &name, &files, &host)?, host)),
             "webgpu" => {
                 let advice = "this module is for the CPU: load the one for GPUs";
                 let device = DEVICE.ok_or_else(|| Error::Usage(advice.into()))?;
-                AnySession::Gpu(Core::new(Backbone::load_in(precision, &name, &files, &device)?, host))
+                AnySession::Gpu(Core::new(Backbone::load_in(format, &name, &files, &device)?, host))
             }
             other => return Err(Error::Usage(format!("device {other:?}: choose cpu or webgpu")).into()),
         };
         Ok(Self { inner, shelf: Shelf::default() })
     }
 
-    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, precision, preprocess }`.
+    /// What the model is: `{ name, sha256, parameters, imageSize, embedding, device, precision, weights, preprocess }`.
     ///
     /// # Errors
     /// None that is known.
@@ -93,6 +94,7 @@ impl Session {
                 embedding: backbone.config.embedding,
                 device,
                 precision: backbone.clip.precision(),
+                weights: backbone.clip.storage(),
                 preprocess: preprocess.map_err(|why| Error::Failed(why.to_string()))?,
             })
         })

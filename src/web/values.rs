@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::error::{Result, to_js};
 use crate::{
     Error,
-    clip::Precision,
+    clip::{Precision, Storage},
     session::{Answer, Unsure},
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Info {
     pub(super) embedding: usize,
     pub(super) device: &'static str,
     pub(super) precision: Precision,
+    pub(super) weights: Storage,
     pub(super) preprocess: String,
 }
 

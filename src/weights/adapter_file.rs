@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     adapter::{self, Adapter, Learnt, Method, State},
-    clip::{Clip, ClipBackend, ClipConfig},
+    clip::{Clip, ClipBackend, ClipConfig, Storage},
 };
 
 /// `format` in the header.
@@ -26,6 +26,8 @@ pub struct AdapterInfo {
     pub backbone: String,
     /// SHA-256 of its weights, for the check.
     pub backbone_sha256: String,
+    /// The form that its matrices had when the adapter was trained. The adapter can be used with any: it is for people to know.
+    pub weights: Storage,
     /// Class names, in the order of the logits.
     pub classes: Vec<String>,
     /// Text templates that the classes were described by.
@@ -63,7 +65,7 @@ pub async fn write<B: ClipBackend>(learnt: &Learnt<B>, info: &AdapterInfo) -> Re
     let classes = serde_json::json!(info.classes).to_string();
     let templates = serde_json::json!(info.templates).to_string();
     let method = learnt.method.name();
-    let header = [
+    let mut header = vec![
         ("format", FORMAT),
         ("version", VERSION),
         ("method", &method),
@@ -72,6 +74,10 @@ pub async fn write<B: ClipBackend>(learnt: &Learnt<B>, info: &AdapterInfo) -> Re
         ("classes", &classes),
         ("templates", &templates),
     ];
+    // Only where it made a difference, so that other files are the same as ever.
+    if matches!(info.weights, Storage::F16 | Storage::Int8) {
+        header.push(("weights", info.weights.name()));
+    }
     state_bytes(learnt.state(), &header).await
 }
 
@@ -136,6 +142,10 @@ impl AdapterFile {
         let info = AdapterInfo {
             backbone: field(label, &header, "backbone")?,
             backbone_sha256: field(label, &header, "backbone_sha256")?,
+            weights: header
+                .get("weights")
+                .map_or(Ok(Storage::Exact), |name| name.parse())
+                .map_err(|why: Error| wrong(why.to_string()))?,
             classes: parsed(label, &header, "classes")?,
             templates: parsed(label, &header, "templates")?,
         };

@@ -2,15 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Write as _,
     sync::Arc,
 };
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use sha2::{Digest, Sha256};
 
-use super::{Blob, ModelFiles, TensorFile, names::Layout};
-use crate::{Error, Result, clip::Parameters};
+use super::{Blob, ModelFiles, TensorFile, names::Layout, quantised};
+use crate::{
+    Error, Result,
+    clip::{Parameters, Storage},
+};
 
 /// How many names an error lists of each kind before it only counts them.
 const NAMED: usize = 8;
@@ -134,6 +136,11 @@ impl Checkpoint {
         &self.label
     }
 
+    /// The file, or its shards in the order of their names.
+    pub fn files(&self) -> &[TensorFile] {
+        &self.files
+    }
+
     /// The shape of a tensor by its name in the file.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|(_, shape)| shape.as_slice())
@@ -153,7 +160,7 @@ impl Checkpoint {
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         self.files.iter().for_each(|file| file.hash_into(&mut hash));
-        hex(&hash.finalize())
+        crate::hash::hex(&hash.finalize())
     }
 
     /// Reads a model from the checkpoint: `read` asks for its tensors.
@@ -164,6 +171,7 @@ impl Checkpoint {
         let mut reader = Reader {
             checkpoint: self,
             device: device.clone(),
+            storage: Storage::Exact,
             asked: BTreeSet::new(),
             missing: Vec::new(),
             misshapen: Vec::new(),
@@ -175,11 +183,11 @@ impl Checkpoint {
     }
 }
 
-/// Each tensor's file and shape.
+/// Each tensor's file and shape. The scales of int8 tensors belong to these and are not listed.
 fn listed(label: &str, files: &[TensorFile]) -> Result<BTreeMap<String, (usize, Vec<usize>)>> {
     let mut tensors = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {
-        for (name, shape) in file.shapes() {
+        for (name, shape) in file.shapes().filter(|(name, _)| !quantised::is_scale(file, name)) {
             if tensors.insert(name.clone(), (index, shape)).is_some() {
                 let why = format!("tensor '{name}' stands in two shards; get the model again");
                 return Err(Error::Weights { file: label.into(), why });
@@ -187,14 +195,6 @@ fn listed(label: &str, files: &[TensorFile]) -> Result<BTreeMap<String, (usize, 
         }
     }
     Ok(tensors)
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Opens the shards that an index names, each once, in the order of their names.
@@ -230,6 +230,8 @@ fn shards(files: &dyn ModelFiles, index_name: &str, index: &[u8]) -> Result<Vec<
 pub struct Reader<'a, B: Backend> {
     checkpoint: &'a Checkpoint,
     device: B::Device,
+    /// The form in which matrices are to lie in memory.
+    pub storage: Storage,
     asked: BTreeSet<String>,
     missing: Vec<String>,
     misshapen: Vec<String>,
@@ -310,6 +312,10 @@ impl<B: Backend> Parameters<B> for Reader<'_, B> {
             // The error at the end of loading stands for it. One element, for a forged config may ask for any size.
             None => Tensor::zeros([1; D], &self.device),
         }
+    }
+
+    fn storage(&self) -> Storage {
+        self.storage
     }
 
     fn scalar(&mut self, name: &str) -> f32 {

@@ -1,7 +1,7 @@
 //! Safetensors in and out: checkpoints of every layout, the adapter file, the checkpoint of a training.
 //!
 //! Weights cross a boundary only as safetensors, and nothing unpickles. Everything here works on bytes; files are found
-//! and mapped by [`crate::platform`].
+//! and mapped by [`crate::platform`]. Models may hold their matrices in int8, see [`quantised`].
 
 pub mod adapter_file;
 pub mod checkpoint;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod files;
 pub mod names;
 pub mod peft;
+pub mod quantised;
 pub mod tensors;
 pub mod tokenizer;
 pub mod training_file;

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::Metadata};
 use sha2::{Digest, Sha256};
 
-use super::Blob;
+use super::{Blob, quantised};
 use crate::{Error, Result};
 
 /// A safetensors file whose header has been checked against its length.
@@ -52,10 +52,10 @@ impl TensorFile {
         self.metadata.metadata().clone().unwrap_or_default()
     }
 
-    /// Appends the tensor `name`, as f32, to `values`.
+    /// Appends the tensor `name`, as f32, to `values`; one in int8 times its scales (see [`super::quantised`]).
     ///
     /// # Errors
-    /// No such tensor, a type other than f32, f16 or bf16, or a value that is not finite.
+    /// No such tensor, a type other than f32, f16, bf16 or int8, int8 without scales, or a value that is not finite.
     pub fn read(&self, name: &str, values: &mut Vec<f32>) -> Result<()> {
         let wrong = |why: String| Error::Weights { file: self.label.clone(), why };
         let info = self.metadata.info(name).ok_or_else(|| wrong(format!("there is no tensor '{name}'")))?;
@@ -66,6 +66,14 @@ impl TensorFile {
             Dtype::F32 => values.extend(words::<4>(bytes).map(f32::from_le_bytes)),
             Dtype::F16 => values.extend(words::<2>(bytes).map(|word| f16::from_le_bytes(word).to_f32())),
             Dtype::BF16 => values.extend(words::<2>(bytes).map(|word| bf16::from_le_bytes(word).to_f32())),
+            Dtype::I8 => {
+                let rows = info.shape.first().copied().unwrap_or(1);
+                let scales = self.scales(name, rows)?;
+                let columns = bytes.len() / rows.max(1);
+                for (row, scale) in bytes.chunks_exact(columns.max(1)).zip(scales) {
+                    values.extend(row.iter().map(|&byte| f32::from(byte as i8) * scale));
+                }
+            }
             other => {
                 let advice = "convert the weights to f32, f16 or bf16";
                 return Err(wrong(format!("tensor '{name}' holds {other:?}; {advice}")));
@@ -78,6 +86,21 @@ impl TensorFile {
             return Err(wrong(format!("tensor '{name}' holds {value} at index {at}; {advice}")));
         }
         Ok(())
+    }
+
+    /// The scales of the rows of the int8 tensor `name`.
+    fn scales(&self, name: &str, rows: usize) -> Result<Vec<f32>> {
+        let scale = quantised::scale_of(name);
+        let info = self.metadata.info(&scale);
+        if info.is_none_or(|info| info.dtype != Dtype::F32 || info.shape.iter().product::<usize>() != rows) {
+            let why = format!(
+                "tensor '{name}' holds I8, but there is no '{scale}' of F32 [{rows}, 1] beside it; convert the model anew"
+            );
+            return Err(Error::Weights { file: self.label.clone(), why });
+        }
+        let mut scales = Vec::with_capacity(rows);
+        self.read(&scale, &mut scales)?;
+        Ok(scales)
     }
 
     /// The raw bytes of the tensor `name`.
@@ -115,6 +138,10 @@ impl TensorFile {
 pub enum Values<'a> {
     /// As f32.
     F32(&'a [f32]),
+    /// As f16.
+    F16(&'a [f16]),
+    /// As int8.
+    I8(&'a [i8]),
     /// As bytes.
     U8(&'a [u8]),
 }
@@ -136,6 +163,8 @@ pub fn encode(tensors: &[(&str, Vec<usize>, Values<'_>)], header: &[(&str, &str)
     for (name, shape, values) in tensors {
         let (dtype, length, count) = match values {
             Values::F32(values) => ("F32", values.len() * 4, values.len()),
+            Values::F16(values) => ("F16", values.len() * 2, values.len()),
+            Values::I8(values) => ("I8", values.len(), values.len()),
             Values::U8(values) => ("U8", values.len(), values.len()),
         };
         if shape.iter().product::<usize>() != count {
@@ -154,6 +183,8 @@ pub fn encode(tensors: &[(&str, Vec<usize>, Values<'_>)], header: &[(&str, &str)
     for (_, _, values) in tensors {
         match values {
             Values::F32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+            Values::F16(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+            Values::I8(values) => bytes.extend(values.iter().map(|&value| value as u8)),
             Values::U8(values) => bytes.extend_from_slice(values),
         }
     }

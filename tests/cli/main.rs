@@ -4,6 +4,7 @@
 // The helpers stand outside of test functions, where the lints do not know that they are tests.
 #![allow(clippy::unwrap_used)]
 
+mod bench;
 mod classify;
 #[path = "../support/command.rs"]
 #[allow(dead_code)]

@@ -100,7 +100,6 @@ fn pipelines_of_another_kind() {
     sound.refused_with(index, class("NoSuchPipeline"), &["NoSuchPipeline", "not supported"]);
     sound.refused_with(index, |json| json["_class_name"] = json!(7), &[index, "_class_name"]);
     let component = |name: &'static str, class: Value| move |json: &mut Value| json[name][1] = class;
-    sound.refused_with(index, component("scheduler", json!("NoSuchScheduler")), &["NoSuchScheduler", "DDIMScheduler"]);
     sound.refused_with(index, component("vae", json!("AsymmetricAutoencoderKL")), &["vae", "AsymmetricAutoencoderKL"]);
     sound.refused_with(index, component("text_encoder", json!("T5EncoderModel")), &["T5EncoderModel", "CLIPTextModel"]);
     sound.refused_with(index, component("unet", Value::Null), &["names no unet"]);
@@ -228,6 +227,33 @@ fn networks_that_are_not_built_here() {
     load(&sound.folder).expect("the sound pipeline");
 }
 
+/// Another scheduler reads the same betas, so the pipeline's own matters only where it is used.
+#[test]
+fn a_scheduler_that_is_not_known_and_not_used() {
+    let sound = Sound::new();
+    let ddim = Some(SchedulerKind::Ddim);
+    let whole = picture_by(&load(&sound.folder).unwrap(), ddim).unwrap();
+    for (file, change) in [
+        ("model_index.json", (|json| json["scheduler"][1] = json!("NoSuchScheduler")) as fn(&mut Value)),
+        ("scheduler/scheduler_config.json", |json| json["_class_name"] = json!("NoSuchScheduler")),
+    ] {
+        let path = sound.folder.join(file);
+        let mut json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        fs::write(path, json.to_string()).unwrap();
+    }
+    let pipeline = load(&sound.folder).unwrap();
+    assert_eq!(picture_by(&pipeline, ddim).unwrap(), whole);
+    let mentions = ["scheduler_config.json", "NoSuchScheduler is not known", "DDIMScheduler"];
+    check(&picture_by(&pipeline, None).unwrap_err(), &mentions);
+    // One that does not say how its noise grows is of another kind.
+    sound.refused_with(
+        "scheduler/scheduler_config.json",
+        |json| drop(json.as_object_mut().unwrap().remove("beta_schedule")),
+        &mentions,
+    );
+}
+
 #[test]
 fn settings_that_do_not_go_together() {
     let sound = Sound::new();
@@ -258,8 +284,12 @@ fn settings_that_do_not_go_together() {
 }
 
 fn picture(pipeline: &Pipeline<Flex>) -> RgbImage {
+    picture_by(pipeline, None).unwrap()
+}
+
+fn picture_by(pipeline: &Pipeline<Flex>, scheduler: Option<SchedulerKind>) -> lowshot::Result<RgbImage> {
     let from = RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8 * 3, y as u8 * 2, 90]));
     let request = Request { picture: &from, prompt: "a", negative_prompt: "", noise: Noise::Seed(1) };
-    let settings = Settings { steps: 4, strength: 0.5, ..Settings::default() };
-    pipeline.image_to_image(&[request], &settings, &mut |_, _| Ok(())).unwrap().remove(0)
+    let settings = Settings { scheduler, steps: 4, strength: 0.5, ..Settings::default() };
+    Ok(pipeline.image_to_image(&[request], &settings, &mut |_, _| Ok(()))?.remove(0))
 }

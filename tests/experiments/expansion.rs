@@ -130,6 +130,20 @@ fn training_through_the_towers_follows_the_shots_as_in_a_single_run() {
     assert!(config.bitfit.is_some() && config.meta.is_some() && config.breaking.is_none());
 }
 
+/// How many steps the passes are is counted when the data set is open.
+#[test]
+fn all_images_are_passed_over_as_often_as_in_a_single_run() {
+    let plan = plan(
+        r#"
+        dataset = "eurosat"
+        shots = ["all", 4]
+        methods = ["lora", { name = "lora", epochs = 2 }, { name = "lora", steps = 7 }, "tip"]
+        "#,
+    );
+    let epochs: Vec<_> = plan.cells().unwrap().iter().map(|cell| cell.plan.as_ref().unwrap().epochs).collect();
+    assert_eq!(epochs, [Some(5), Some(2), None, None, None, Some(2), None, None]);
+}
+
 #[test]
 fn long_changes_get_short_names_that_still_differ() {
     let method = |steps: usize| {
@@ -164,6 +178,10 @@ fn a_wrong_plan_is_refused_in_one_line() {
         ("dataset = \"x\"\nmethods = [{ name = \"bitfit\", lora = { rank = 3 } }]", "lora+bitfit"),
         ("dataset = \"x\"\nmethods = [{ name = \"lora\", lora = { rank = 0 } }]", "rank"),
         ("dataset = \"x\"\nmethods = [{ name = \"lora\", steps = 3, steps-per-shot = 3 }]", "give one"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", steps = 3, epochs = 3 }]", "steps and epochs; give one"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", epochs = 0 }]", "trains nothing"),
+        ("dataset = \"x\"\nmethods = [{ name = \"lora\", epochs = \"few\" }]", "few"),
+        ("dataset = \"x\"\nmethods = [{ name = \"tip-f\", epochs = 3 }]", "epochs is for training through the towers"),
         ("dataset = \"x\"\nmethods = [{ name = \"meta\", preset = \"student\" }]", "preset"),
         ("dataset = \"x\"\nmethods = [{ name = \"lora\", preset = \"teacher\" }]", "teacher"),
         ("datasets = [{ name = \"x\", root = \"y\" }]\nmethods = \"tip\"", "root"),
@@ -177,7 +195,8 @@ fn a_wrong_plan_is_refused_in_one_line() {
         assert!(message.starts_with("plan.toml") && message.contains(wanted), "{text}: {message}");
         assert!(!message.contains('\n'), "{message}");
     }
-    let all = plan("dataset = \"x\"\nmethods = \"lora\"\nshots = \"all\"").cells().unwrap_err().to_string();
+    let all = "dataset = \"x\"\nmethods = [{ name = \"lora\", steps-per-shot = 3 }]\nshots = \"all\"";
+    let all = plan(all).cells().unwrap_err().to_string();
     assert!(all.contains("give steps"), "{all}");
     let twice = plan("dataset = \"x\"\nmethods = \"tip\"\nseeds = [1, 1]").cells().unwrap_err().to_string();
     assert!(twice.contains("x/demo/tip-16-shots-seed-1"), "{twice}");

@@ -1,5 +1,9 @@
 //! The command line on a GPU, and where there is none.
 
+use burn::tensor::Tensor;
+use burn_wgpu::Wgpu;
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+use lowshot::platform::{autotune, fault};
 use serde_json::Value;
 
 use super::{
@@ -31,11 +35,56 @@ fn classify_says_the_same_on_a_gpu_in_either_precision() {
 }
 
 #[test]
-fn the_doctor_names_the_gpu() {
+fn the_doctor_names_the_gpu_by_its_number() {
     let Some((_, _alone)) = device() else { return };
     let json = Machine::new().run(["doctor", "--json"]).json();
-    let mut gpus = json["checks"].as_array().unwrap().iter().filter(|check| check["what"] == "wgpu");
-    assert!(gpus.all(|check| check["state"] == "works"), "{json}");
+    let checks = json["checks"].as_array().unwrap().iter();
+    let gpus: Vec<&Value> = checks.filter(|check| check["what"].as_str().unwrap().starts_with("wgpu:")).collect();
+    assert!(!gpus.is_empty() && gpus[0]["what"] == "wgpu:0", "{json}");
+    assert!(gpus.iter().all(|check| check["state"] == "works"), "{json}");
+}
+
+#[test]
+fn a_gpu_is_chosen_by_its_number() {
+    let Some((_, _alone)) = device() else { return };
+    let machine = Machine::new();
+    let tile = tile(9);
+    let classify = ["classify", &tile, "--classes", "dog,boat,tree", "--json", "--device"];
+    let expected = best(machine.run([&classify[..], &["wgpu"]].concat()));
+    assert_eq!(best(machine.run([&classify[..], &["wgpu:0"]].concat())), expected);
+    machine.run([&classify[..], &["wgpu:99"]].concat()).refused_for(&["no GPU 99", "lowshot doctor"]);
+    let mut command = machine.command();
+    command.env("LOWSHOT_DEVICE", "wgpu:99").args(["demo"]);
+    Finished::of(command).refused_for(&["no GPU 99"]);
+}
+
+#[test]
+fn measurements_of_kernels_are_kept_in_the_programs_cache() {
+    let Some((_, _alone)) = device() else { return };
+    let kept = &CubeClRuntimeConfig::get().autotune.cache;
+    let folder = autotune::folder().unwrap();
+    assert!(matches!(kept, CacheConfig::File(place) if *place == folder), "{kept:?}");
+}
+
+#[test]
+#[ignore = "asks for more memory than there is, which `out_of_memory_is_recognised` lets another process do"]
+fn ask_for_too_much() {
+    let Some((device, _alone)) = device() else { return };
+    fault::watch(|what| println!("a bug: {what}"));
+    // Far beyond what any device has, in whatever form it asks for it.
+    let ask = || Tensor::<Wgpu, 1>::zeros([1 << 44], &device).sum().into_data();
+    println!("tried: {:?}", fault::trying(ask).map(|_| ()));
+}
+
+#[test]
+fn out_of_memory_is_recognised() {
+    let Some((_, _alone)) = device() else { return };
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--nocapture", "--exact", "gpu_command::ask_for_too_much"]).env_remove("RUST_BACKTRACE");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    println!("{text}");
+    assert!(text.contains("tried: Err(\"its memory does not suffice"), "{text}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn every_architecture_in_both_precisions() {
             }
             let clip = clip.in_precision(precision);
             let pixels = Tensor::from_data(TensorData::new(reference.pixels(), [2, 3, side, side]), &device);
-            let [image, text] = [clip.vision.forward(pixels), clip.text.forward(&texts, &device)]
+            let [image, text] = [clip.vision.forward(pixels), clip.text.forward(&texts)]
                 .map(|features| features.into_data().to_vec::<f32>().unwrap());
             let off = [relative_error(&image, &expected.image), relative_error(&text, &expected.text)];
             println!("{name:24} {precision:4} image {:.1e}  text {:.1e}", off[0], off[1]);

@@ -6,7 +6,10 @@ use burn::tensor::Tensor;
 use burn_flex::{Flex, FlexDevice};
 use burn_wgpu::Wgpu;
 use lowshot::{
-    clip::{ClipBackend, Precision},
+    clip::{
+        ClipBackend, Precision,
+        kernels::{Dropout, portable},
+    },
     platform::native::FolderFiles,
     session::{Backbone, Progress, RungResult, Session},
 };
@@ -58,6 +61,16 @@ fn trained<B: ClipBackend>(precision: Precision, device: &B::Device, shots: &Pho
         }
     }
     Trained { losses, moments, result: rung.into_result().unwrap().0 }
+}
+
+#[test]
+fn dropout_drops_on_the_gpu_what_it_drops_on_the_cpu() {
+    let Some((device, _alone)) = device() else { return };
+    for (probability, seed, shape) in [(0.25, 0, [7, 9]), (0.5, 0xDEAD_BEEF, [300, 512]), (0.999, 77, [64, 33])] {
+        let dropout = Dropout { probability, seeds: vec![1, seed] };
+        let found = portable::mask::<Wgpu>(&dropout, 1, shape, &device).into_data().to_vec::<f32>().unwrap();
+        assert!(found == dropout.mask(1, shape[0], shape[1]), "probability {probability}, seed {seed}");
+    }
 }
 
 #[test]

@@ -40,6 +40,9 @@ CAPTIONS = [
 ]
 
 
+# What embeddings are multiplied by for `faint`: a power of two, so that no implementation rounds.
+FAINT = 2.0**-8
+
 # Sizes that OpenAI's files carry beside the weights.
 OPENAI_SCALARS = ("input_resolution", "context_length", "vocab_size")
 
@@ -233,6 +236,31 @@ def demo() -> dict:
     }
 
 
+@torch.no_grad()
+def faint() -> dict:
+    """A model of each layout whose tokens are so faint that a norm's epsilon decides what becomes of them."""
+    expected = {}
+    for name in ("tiny", "open-clip-vit", "openai-vit"):
+        towers = Towers(*ARCHITECTURES[name][:2])
+        ids, pad = texts(towers), 0 if not towers.hf or towers.end == 2 else towers.end
+        pixels, tokens = torch.from_numpy(seeded.pixels(2, towers.side)).double(), padded(ids, towers.context, pad)
+        towers.fill("f32")
+        for key, value in towers.model.state_dict().items():
+            if "embedding" in key or key == "visual.conv1.weight":
+                value.mul_(FAINT)
+        towers.model.double()
+        exact = towers.image(pixels), towers.text(tokens)
+        expected[name] = {"image_features": rounded(exact[0]), "text_features": rounded(exact[1])}
+        norms = [module for module in towers.model.modules() if isinstance(module, torch.nn.LayerNorm)]
+        assert norms and all(norm.eps == 1e-5 for norm in norms), "these models have the usual epsilon"
+        for norm in norms:
+            norm.eps = 1e-6
+        mistaken = off(towers.image(pixels), exact[0]), off(towers.text(tokens), exact[1])
+        print(f"faint {name}: an epsilon of 1e-6 would be off by {mistaken[0]:.1e} and {mistaken[1]:.1e}")
+        assert min(mistaken) > 1e-2, "the epsilon hardly shows"
+    return {"factor": FAINT, "expected": expected}
+
+
 def samples() -> dict:
     """First numbers of some tensors as bit patterns, and pictures: what the generator itself is checked by."""
     shapes = {
@@ -271,10 +299,12 @@ def write(name: str, value: dict) -> None:
 
 def main() -> None:
     torch.manual_seed(0)
-    wanted = sys.argv[1:] or [*ARCHITECTURES, "demo-clip", "samples"]
+    wanted = sys.argv[1:] or [*ARCHITECTURES, "demo-clip", "faint", "samples"]
     for name in wanted:
         if name == "demo-clip":
             write(name, demo())
+        elif name == "faint":
+            write(name, faint())
         elif name == "samples":
             write(name, samples())
         else:

@@ -182,6 +182,13 @@ impl DemoReference {
     }
 }
 
+/// What some of the models compute with embeddings that are multiplied by a factor: the factor, and the features by the models' names.
+pub fn faint() -> (f32, Vec<(String, Features)>) {
+    let value = read("faint");
+    let expected = value["expected"].as_object().expect("an object of models");
+    (parse(&value["factor"]), expected.iter().map(|(name, value)| (name.clone(), features(value))).collect())
+}
+
 /// The largest difference over the expected values' root mean square; infinite where the sizes differ or a value is NaN.
 pub fn relative_error(actual: &[f32], expected: &[Vec<f32>]) -> f64 {
     let expected: Vec<f64> = expected.iter().flatten().map(|&value| f64::from(value)).collect();

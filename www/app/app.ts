@@ -8,24 +8,20 @@ import type { Actions, App } from './actions.ts';
 import { DEMO } from './catalogue.ts';
 import { Container } from './container.ts';
 import { EMPTY } from './empty.ts';
+import { Files } from './files.ts';
 import { ALONE, Locks } from './hold.ts';
 import { Learning } from './learning.ts';
 import { Learnt } from './learnt.ts';
 import { Models } from './models.ts';
-import { Notices, sentence } from './notices.ts';
+import { Notices } from './notices.ts';
 import { type Given, Photos } from './photos.ts';
-import { readProject, writeProject } from './project-file.ts';
 import { Projects } from './projects.ts';
 import type { ProjectRecord, SampleSet } from './record.ts';
 import { openSamples } from './samples.ts';
-import { DEFAULT_SETTINGS } from './settings.ts';
-import { resultsTable, download, fileName } from './export.ts';
+import { forgetSettings, storeSettings, storedSettings } from './settings.ts';
 import type { Id, Settings, State } from './state.ts';
 import { Trying } from './trying.ts';
 
-const SETTINGS = 'lowshot-settings';
-
-/** Opens what is stored, begins to load the model, and gives the page what it shows meanwhile. */
 /** The page's first drawing is done: compiling the model's code, on every processor that there is, would make it wait. */
 function drawn(): Promise<void> {
   return new Promise((resolve) => {
@@ -35,6 +31,7 @@ function drawn(): Promise<void> {
   });
 }
 
+/** Opens what is stored, begins to load the model, and gives the page what it shows meanwhile. */
 export async function createApp(): Promise<App> {
   const container = new Container({ ...EMPTY, settings: storedSettings() });
   const notices = new Notices(container);
@@ -71,7 +68,8 @@ class LowshotApp implements App {
     this.#engine.onDeath = ({ kind, message }) =>
       notices.info(kind === 'lost' ? `The GPU went away and is being asked for again; nothing is lost (${message}).` : `The model’s worker stopped and was started again; nothing is lost (${message}).`);
     const trying = new Trying(container, this.#engine, this.#trying, this.#learning, this.#models, notices);
-    this.actions = this.#made(trying);
+    const files = new Files(container, store, this.#engine, this.#photos, this.#projects, this.#models, this.#learning, notices, (record) => this.#open(record));
+    this.actions = this.#made(trying, files);
     container.update({ storage: { ...container.state.storage, mode: store.mode, ...(problem ? { problem } : {}) } });
     addEventListener('pagehide', () => void this.#projects.flush());
     // It may take over long after the page is there.
@@ -154,7 +152,7 @@ class LowshotApp implements App {
   }
 
   async #openSample(which: SampleSet): Promise<void> {
-    await this.#told(async () => {
+    await this.#notices.told(async () => {
       await this.#learning.clear();
       const samples = await openSamples(which);
       await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
@@ -201,71 +199,21 @@ class LowshotApp implements App {
       classId,
       photos: photos.map((blob, index): Given => ({ name: blob instanceof File && blob.name ? blob.name : `photo ${index + 1}`, blob })),
     }));
-    await this.#told(() => this.#photos.addAll(named));
+    await this.#notices.told(() => this.#photos.addAll(named));
     void this.#showStorage();
-  }
-
-  async #saveFile(): Promise<void> {
-    await this.#told(async () => {
-      const record = this.#projects.record();
-      const keys = await this.#store.keys('learnt', record.id);
-      const learnt = await Promise.all(keys.map((key) => this.#store.get('learnt', key)));
-      const blob = await writeProject(record, (id) => this.#photos.photo(id), learnt.flatMap((one) => one ?? []));
-      download(blob, fileName(record.name, 'lowshot.zip'));
-    });
-  }
-
-  async #openFile(file: File): Promise<void> {
-    await this.#told(async () => {
-      const { record, photos, learnt } = await readProject(file);
-      await this.#learning.clear();
-      const info = await this.#models.ready();
-      const failed = await this.#photos.adopt(record, photos, info);
-      await this.#store.put('learnt', learnt.map((one) => ({ ...one, key: `${record.id}\n${one.method}`, project: record.id })));
-      const classes = record.classes.map((card) => ({ ...card, samples: card.samples.filter(({ id }) => !failed.has(id)) }));
-      await this.#open({ ...record, classes });
-      await this.#projects.flush();
-      this.#notices.good(`${record.name} is open.`);
-    });
-  }
-
-  async #importAdapter(file: File): Promise<void> {
-    await this.#told(async () => {
-      const bytes = new Uint8Array(await file.arrayBuffer());
-      await this.#models.ready();
-      await this.#learning.stop();
-      const { method, classes, templates, kept } = await this.#engine.importAdapter(file.name, bytes);
-      await this.#projects.show(this.#projects.empty(file.name.replace(/\.safetensors$/, ''), { templates }));
-      const cards = classes.map((name) => ({ id: this.#projects.addClass(name), name }));
-      await this.#learning.adopt({ method, ...kept }, cards, templates);
-      this.#notices.good(`${file.name} answers now: ${method}, ${classes.length} classes.`);
-    });
   }
 
   #changeSettings(change: Partial<Settings>): void {
     const settings = { ...this.#container.state.settings, ...change };
     this.#container.update({ settings });
-    try {
-      localStorage.setItem(SETTINGS, JSON.stringify(settings));
-    } catch {
-      // They are as they were the next time.
-    }
+    storeSettings(settings);
   }
 
-  async #told(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      const { kind, message } = LowshotError.from(error);
-      if (kind !== 'cancelled') this.#notices.problem(sentence(message));
-    }
-  }
-
-  #made(trying: Trying): Actions {
+  #made(trying: Trying, files: Files): Actions {
     const projects = this.#projects;
     const learning = this.#learning;
     const models = this.#models;
-    const told = (work: () => Promise<unknown>): Promise<void> => this.#told(async () => void (await work()));
+    const told = (work: () => Promise<unknown>): Promise<void> => this.#notices.told(async () => void (await work()));
     return {
       addClass: (name) => projects.addClass(name),
       renameClass: (id, name) => projects.renameClass(id, name),
@@ -307,15 +255,11 @@ class LowshotApp implements App {
           await projects.delete(id);
           void this.#showStorage();
         }),
-      saveProjectFile: () => this.#saveFile(),
-      openProjectFile: (file) => this.#openFile(file),
-      exportAdapter: () =>
-        told(async () => {
-          const bytes = await this.#engine.exportAdapter(learning.templates);
-          download(new Blob([bytes]), fileName(this.state.project.name, 'safetensors'));
-        }),
-      importAdapter: (file) => this.#importAdapter(file),
-      exportResults: () => told(async () => download(resultsTable(this.state), fileName(this.state.project.name, 'csv'))),
+      saveProjectFile: () => told(() => files.saveProject()),
+      openProjectFile: (file) => told(() => files.openProject(file)),
+      exportAdapter: () => told(() => files.exportAdapter()),
+      importAdapter: (file) => told(() => files.importAdapter(file)),
+      exportResults: () => told(() => files.exportResults()),
       useModel: (name) => told(() => models.use(name)),
       useModelFiles: (files) => told(() => models.useFiles(files)),
       cancelModel: () => models.cancel(),
@@ -340,7 +284,7 @@ class LowshotApp implements App {
           // First, or what is learnt meanwhile would be stored again.
           await learning.stop();
           await forgetEverything();
-          localStorage.removeItem(SETTINGS);
+          forgetSettings();
           location.reload();
         }),
       dismiss: (notice) => this.#notices.dismiss(notice),
@@ -352,14 +296,4 @@ async function fetched(url: string): Promise<Blob> {
   const response = await fetch(url).catch(() => undefined);
   if (!response?.ok) throw new LowshotError('network', `${url} cannot be fetched: reload the page when there is a network`);
   return response.blob();
-}
-
-function storedSettings(): Settings {
-  try {
-    const stored = JSON.parse(localStorage.getItem(SETTINGS) ?? '{}') as Partial<Settings>;
-    const known = Object.entries(stored).filter(([key, value]) => typeof value === typeof DEFAULT_SETTINGS[key as keyof Settings]);
-    return { ...DEFAULT_SETTINGS, ...Object.fromEntries(known) };
-  } catch {
-    return DEFAULT_SETTINGS;
-  }
 }

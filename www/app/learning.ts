@@ -2,7 +2,7 @@
 import type { Engine, TrainEvent } from '../engine/engine.ts';
 import { fill } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import type { RungResult as CoreResult } from '../engine/protocol.ts';
+import type { RungResult as CoreResult, Precision } from '../engine/protocol.ts';
 import type { Container } from './container.ts';
 import { CHECKPOINT, type Learnt, type LearntContents } from './learnt.ts';
 import type { Models } from './models.ts';
@@ -29,6 +29,8 @@ interface Subject {
   readonly names: readonly string[];
   readonly templates: readonly string[];
   readonly modelSha256: string;
+  /** Of the photos' features. */
+  readonly precision: Precision;
 }
 
 export class Learning {
@@ -79,9 +81,9 @@ export class Learning {
       this.container.update({ training });
       const info = await this.models.ready();
       const [samples, labels] = [photos.map(({ id }) => id), photos.map(({ label }) => label)];
-      const features = await this.photos.features(samples);
+      const { features, precision } = await this.photos.features(samples);
       const names = cards.map(({ name }) => name);
-      this.#subject = { samples, labels, names, templates: this.templates, modelSha256: info.sha256 };
+      this.#subject = { samples, labels, names, templates: this.templates, modelSha256: info.sha256, precision };
       await this.learnt.forget();
       await this.#ground(features);
       await this.#climb(signal);
@@ -133,18 +135,22 @@ export class Learning {
     this.container.update({ training: IDLE });
     const info = await this.models.ready();
     if (!record || record.modelSha256 !== info.sha256) return;
-    const { samples, names, templates, modelSha256, ...training } = record;
+    const { samples, names, templates, modelSha256, precision: then = 'f32', ...training } = record;
     const cards = new Map(this.container.state.project.classes.map((card) => [card.id, card]));
     const labels = this.#labels(record);
     if (record.classes.some((id) => !cards.has(id)) || !labels) return;
-    this.#subject = { samples, labels, names, templates, modelSha256 };
+    const subject = { samples, labels, names, templates, modelSha256, precision: then };
+    this.#subject = subject;
     const cutOff = training.status === 'running' || training.status === 'paused';
     const ladder = training.ladder.map(({ progress: _, ...rung }): Rung => (rung.status === 'running' ? { ...rung, status: 'waiting' } : rung));
     const status = cutOff && training.status === 'paused' ? 'paused' : cutOff ? 'running' : training.status;
     this.container.update({ training: { ...training, status, ladder, curve: null, stale: false } });
     this.checkStale();
     await this.#climbing(async (signal) => {
-      await this.#ground(await this.photos.features(samples));
+      // By the same features as then, or a checkpoint would be of something else.
+      const { features, precision } = await this.photos.features(samples, then);
+      if (this.#subject === subject) this.#subject = { ...subject, precision };
+      await this.#ground(features);
       await this.#takeLearnt();
       if (!cutOff) return;
       if (training.status === 'paused') {
@@ -177,7 +183,7 @@ export class Learning {
   async adopt(kept: LearntContents, classes: readonly { readonly id: Id; readonly name: string }[], templates: readonly string[]): Promise<void> {
     const info = await this.models.ready();
     const method = kept.method as Method;
-    this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256 };
+    this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256, precision: info.precision };
     await this.learnt.put(method, kept);
     this.#grounded = true;
     this.container.update({ training: { ...IDLE, status: 'done', classes: classes.map(({ id }) => id), used: method, ladder: [{ method, status: 'done' }] } });
@@ -343,6 +349,7 @@ export class Learning {
   #record(): TrainingRecord | undefined {
     const { curve: _, stale: __, ...training } = this.container.state.training;
     if (!this.#subject || training.status === 'idle') return undefined;
-    return { ...training, samples: this.#subject.samples, names: this.#subject.names, templates: this.#subject.templates, modelSha256: this.#subject.modelSha256 };
+    const { labels: ___, ...subject } = this.#subject;
+    return { ...training, ...subject };
   }
 }

@@ -1,4 +1,5 @@
 /** Messages for the visitor. */
+import { LowshotError } from '../engine/error.ts';
 import { type Container, newId } from './container.ts';
 import type { Notice } from './state.ts';
 
@@ -28,6 +29,16 @@ export class Notices {
   /** `lines` say the same of each of many. */
   problem(text: string, lines?: readonly string[]): void {
     this.#add({ kind: 'problem', text, ...(lines ? { lines } : {}) });
+  }
+
+  /** Does something; what goes wrong becomes a notice. */
+  async told(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { kind, message } = LowshotError.from(error);
+      if (kind !== 'cancelled') this.problem(sentence(message));
+    }
   }
 
   dismiss(id: string): void {

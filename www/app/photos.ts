@@ -1,8 +1,8 @@
 /** Photos: from a file to a sample with features, and back to what views and training want to see of it. */
-import type { Engine, ModelInfo } from '../engine/engine.ts';
+import type { Described, Engine, ModelInfo } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
 import { type Pictures, joined } from '../engine/pictures.ts';
-import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
+import type { Pixels, Precision, Prepared, Wanted } from '../engine/protocol.ts';
 import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
 import { type Notices, sentence } from './notices.ts';
@@ -127,23 +127,32 @@ export class Photos {
     return failed;
   }
 
-  /** Features of all these photos by the present model, row by row; what is not known yet is computed. */
-  async features(ids: readonly Id[]): Promise<Float32Array<ArrayBuffer>> {
+  /**
+   * Features of all these photos by the present model, row by row, and the precision that they were computed in: `wanted` where all are
+   * known in that, or else the present device's, in which those that are not known yet are computed.
+   */
+  async features(ids: readonly Id[], wanted?: Precision): Promise<Described> {
     const info = await this.model();
-    await this.#next(() => this.#complete(ids, info));
+    let precision = wanted ?? info.precision;
+    await this.#next(async () => {
+      const known = wanted && (await this.#known());
+      if (!known || ids.some((id) => !known.has(featureKey(id, info, wanted)))) precision = await this.#complete(ids, info);
+    });
     const rows = new Float32Array(ids.length * info.embedding);
     for (const [index, id] of ids.entries()) {
-      const key = featureKey(id, info);
+      const key = featureKey(id, info, precision);
       const found = this.#unstored.get(key) ?? (await this.store.get('features', key));
       if (found?.features.length !== info.embedding) throw new LowshotError('storage', 'a photo cannot be read any more: delete it, or reload the page');
       rows.set(found.features, index * info.embedding);
     }
-    return rows;
+    return { features: rows, precision };
   }
 
   /** Makes the present model see all photos; in the background, after another was chosen. */
   complete(ids: readonly Id[]): Promise<void> {
-    return this.#next(async () => this.#complete(ids, await this.model()));
+    return this.#next(async () => {
+      await this.#complete(ids, await this.model());
+    });
   }
 
   /** What training asks for. */
@@ -211,10 +220,25 @@ export class Photos {
     return this.pictures.trainingView(photo.original, photo.name, info.preprocess, view);
   }
 
-  async #complete(ids: readonly Id[], info: ModelInfo): Promise<void> {
+  /** Keys of the features that are known of the project. */
+  async #known(): Promise<ReadonlySet<string>> {
+    return new Set([...(await this.store.keys('features', this.cards.projectId)), ...this.#unstored.keys()]);
+  }
+
+  /** Gives the precision that the features of all are known in. */
+  async #complete(ids: readonly Id[], info: ModelInfo): Promise<Precision> {
+    for (;;) {
+      const precision = this.engine.info?.precision ?? info.precision;
+      await this.#completeIn(precision, ids, info);
+      // Where a GPU has taken over meanwhile, not all are of the same kind.
+      if (precision === (this.engine.info?.precision ?? info.precision)) return precision;
+    }
+  }
+
+  async #completeIn(precision: Precision, ids: readonly Id[], info: ModelInfo): Promise<void> {
     const project = this.cards.projectId;
-    const known = new Set([...(await this.store.keys('features', project)), ...this.#unstored.keys()]);
-    const missing = ids.filter((id) => !known.has(featureKey(id, info)));
+    const known = await this.#known();
+    const missing = ids.filter((id) => !known.has(featureKey(id, info, precision)));
     for (let at = 0; at < missing.length; at += BATCH) {
       if (missing.length > BATCH) this.container.update({ adding: { done: at, total: missing.length } });
       const batch = missing.slice(at, at + BATCH);
@@ -230,16 +254,16 @@ export class Photos {
       }
       await this.#describe(project, opened, joined(pixels), info);
     }
-    const ready = ids.filter((id) => known.has(featureKey(id, info)));
+    const ready = ids.filter((id) => known.has(featureKey(id, info, precision)));
     if (ready.length > 0) this.cards.markSamples(ready, { state: 'ready' });
   }
 
   async #describe(project: Id, ids: readonly Id[], pixels: Pixels, info: ModelInfo): Promise<void> {
     if (ids.length === 0) return;
-    const rows = await this.engine.imageFeatures(pixels);
+    const { features: rows, precision } = await this.engine.describe(pixels);
     const records = ids.map((id, index): FeatureRecord => {
       const features = rows.slice(index * info.embedding, (index + 1) * info.embedding);
-      return { key: featureKey(id, info), project, features };
+      return { key: featureKey(id, info, precision), project, features };
     });
     // They can be computed again, so there need not be room for them.
     await this.store.put('features', records).catch(() => records.forEach((record) => this.#unstored.set(record.key, record)));
@@ -271,6 +295,7 @@ function viewKey(id: Id, info: ModelInfo): string {
   return `${id}\n${info.preprocess}`;
 }
 
-function featureKey(id: Id, info: ModelInfo): string {
-  return `${id}\n${info.sha256}`;
+/** What is computed in half precision is not the same as what is not, and the two are not learnt from together. */
+function featureKey(id: Id, info: ModelInfo, precision: Precision): string {
+  return `${id}\n${info.sha256}${precision === 'f32' ? '' : `\n${precision}`}`;
 }

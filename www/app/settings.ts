@@ -1,4 +1,4 @@
-/** How is learnt: as it is at first, as the core is told, and how long it takes. */
+/** How is learnt: as it is at first and from visit to visit, as the core is told, and how long it takes. */
 import type { RungOptions } from '../engine/protocol.ts';
 import type { Method, ModelState, Settings } from './state.ts';
 
@@ -18,6 +18,31 @@ export const DEFAULT_SETTINGS: Settings = {
   metaSteps: 100,
   seed: 1,
 };
+
+const STORED = 'lowshot-settings';
+
+/** The settings of the last visit. */
+export function storedSettings(): Settings {
+  try {
+    const stored = JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Settings>;
+    const known = Object.entries(stored).filter(([key, value]) => typeof value === typeof DEFAULT_SETTINGS[key as keyof Settings]);
+    return { ...DEFAULT_SETTINGS, ...Object.fromEntries(known) };
+  } catch {
+    return DEFAULT_SETTINGS;
+  }
+}
+
+export function storeSettings(settings: Settings): void {
+  try {
+    localStorage.setItem(STORED, JSON.stringify(settings));
+  } catch {
+    // They are as they were the next time.
+  }
+}
+
+export function forgetSettings(): void {
+  localStorage.removeItem(STORED);
+}
 
 /** What is 0 is left to the core. */
 export function rungOptions({ seed, metaSteps, loraSteps, loraRank, learningRate }: Settings, method: Method): RungOptions {

@@ -47,6 +47,7 @@ const training = shape({
   samples: list(text),
   templates: list(text),
   modelSha256: text,
+  precision: maybe(oneOf('f32', 'f16')),
   ladder: list(rung),
   used: maybe(method),
   map: maybe(list(shape({ sample: text, x: number, y: number }))),

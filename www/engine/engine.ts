@@ -5,27 +5,14 @@
 import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
 import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
-import type { Device, Failure, Grid, Info, Kept, Pixels, Precision, Prediction, Prompts, RungOptions, RungResult, Slice, Wanted } from './protocol.ts';
+import { type ModelInfo, measured, onProcessor } from './measuring.ts';
+import type { Device, Failure, Grid, Kept, Pixels, Precision, Prediction, RungOptions, RungResult, Slice, Wanted, Weights } from './protocol.ts';
+import { type Ground, Told } from './told.ts';
+
+export type { Ground, ModelInfo };
 
 /** Gives what training asks for, preprocessed, end to end. */
 export type PicturesOf = (wanted: readonly Wanted[]) => Promise<Pixels>;
-
-export interface ModelInfo extends Info {
-  /** "Apple M3", "1 thread, SIMD"… */
-  readonly deviceName: string;
-  readonly imagesPerSecond: number;
-  /** Why this device, in one line. */
-  readonly reason: string;
-  /** Why not half precision, where the GPU was to use it. */
-  readonly precisionReason?: string;
-}
-
-/** Classes and photos that are learnt from; `features` lie row by row. */
-export interface Ground {
-  readonly classes: readonly Prompts[];
-  readonly features: Float32Array;
-  readonly labels: readonly number[];
-}
 
 export type TrainEvent =
   | ({ readonly kind: 'progress' } & Slice)
@@ -38,6 +25,12 @@ export interface TrainOptions {
   readonly templates: readonly string[];
   readonly checkpoint?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Features row by row, and the precision that they were computed in. */
+export interface Described {
+  readonly features: Float32Array<ArrayBuffer>;
+  readonly precision: Precision;
 }
 
 interface Model extends ToLoad {
@@ -55,12 +48,6 @@ const FASTER = 1.2;
 /** So often a GPU may be lost before the processor is used. */
 const LOSSES = 3;
 
-/** Turns of the measurement, and milliseconds after which no other is begun. */
-const TURNS = 4;
-const LONGEST_MEASUREMENT = 500;
-
-const CPU_NAME = '1 thread, SIMD';
-
 export class Engine {
   /** Called when a Worker has died and another is about to take its place. */
   onDeath: (failure: Failure) => void = () => undefined;
@@ -69,14 +56,10 @@ export class Engine {
 
   #model: Model | undefined;
   #info: ModelInfo | undefined;
-  #ground: Ground | undefined;
-  readonly #kept = new Map<string, Kept>();
-  #chosen = 'zero-shot';
+  readonly #told = new Told();
   #current: Promise<Handle> | undefined;
   #handle: Handle | undefined;
   #lost = 0;
-  /** Counts what Workers are told, so that one that is told meanwhile is told again. */
-  #version = 0;
   /** Counts models, so that what was begun for an earlier one is dropped. */
   #era = 0;
 
@@ -88,10 +71,10 @@ export class Engine {
    * Loads a model. With "auto" it starts on the processor, which is quick, and goes over to the GPU once that has been tested,
    * measured and found faster; there it computes in half precision, where the GPU does that rightly.
    */
-  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto'): Promise<ModelInfo> {
+  async load(name: string, files: ModelFiles, device: 'auto' | Device, precision: 'auto' | Precision = 'auto', weights: Weights = 'auto'): Promise<ModelInfo> {
     this.#forget();
     const era = ++this.#era;
-    this.#model = { name, files, precision, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
+    this.#model = { name, files, precision, weights, device: device === 'webgpu' ? 'webgpu' : 'cpu' };
     if (device === 'webgpu') {
       try {
         return await this.#begin('chosen by hand');
@@ -108,15 +91,17 @@ export class Engine {
 
   /** Classes and photos; what was learnt from others is forgotten. */
   async setGround(ground: Ground): Promise<void> {
-    this.#ground = ground;
-    this.#kept.clear();
-    this.#chosen = 'zero-shot';
-    this.#version++;
-    await this.#with((handle) => this.#tell(handle));
+    this.#told.setGround(ground);
+    await this.#with((handle) => this.#told.tell(handle));
   }
 
-  imageFeatures(pixels: Pixels): Promise<Float32Array<ArrayBuffer>> {
-    return this.#with((handle) => handle.call('imageFeatures', [pixels]));
+  async imageFeatures(pixels: Pixels): Promise<Float32Array<ArrayBuffer>> {
+    return (await this.describe(pixels)).features;
+  }
+
+  /** The same with what it was computed in, since a GPU may take over at any moment. */
+  describe(pixels: Pixels): Promise<Described> {
+    return this.#with(async (handle) => ({ features: await handle.call('imageFeatures', [pixels]), precision: details(handle).info.precision }));
   }
 
   classify(pixels: Pixels): Promise<readonly Prediction[]> {
@@ -141,15 +126,13 @@ export class Engine {
 
   async choose(method: string): Promise<void> {
     await this.#with((handle) => handle.call('choose', [method]));
-    this.#chosen = method;
-    this.#version++;
+    this.#told.choose(method);
   }
 
   /** A method that was learnt with this model and these classes. */
   async restore(label: string, kept: Kept): Promise<string> {
     const method = await this.#with((handle) => handle.call('restore', [label, kept]));
-    this.#kept.set(method, kept);
-    this.#version++;
+    this.#told.keep(method, kept);
     return method;
   }
 
@@ -165,11 +148,9 @@ export class Engine {
     });
     const { method, classes, templates } = opened;
     const prompts = classes.map((name) => ({ name, prompts: templates.map((template) => fill(template, name)) }));
-    this.#ground = { classes: prompts, features: new Float32Array(), labels: [] };
-    this.#kept.clear();
-    this.#kept.set(method, kept);
-    this.#chosen = method;
-    this.#version++;
+    this.#told.setGround({ classes: prompts, features: new Float32Array(), labels: [] });
+    this.#told.keep(method, kept);
+    this.#told.choose(method);
     return { method, classes, templates, kept };
   }
 
@@ -198,8 +179,7 @@ export class Engine {
           yield { kind: 'progress', ...slice };
           if (slice.result) {
             const kept = await handle.call('kept', [rung.method, templates]);
-            this.#kept.set(rung.method, kept);
-            this.#version++;
+            this.#told.keep(rung.method, kept);
             yield { kind: 'done', result: slice.result, kept };
             return;
           }
@@ -236,24 +216,15 @@ export class Engine {
     this.#handle = undefined;
     this.#current = undefined;
     this.#info = undefined;
-    this.#ground = undefined;
-    this.#kept.clear();
-    this.#chosen = 'zero-shot';
+    this.#told.forget();
     this.#lost = 0;
   }
 
   async #begin(reason: string): Promise<ModelInfo> {
     const handle = await this.#alive();
-    const info = await this.#measured(handle, reason);
+    const info = await measured(handle, this.#model?.precision ?? 'auto', reason);
     this.#info = info;
     return info;
-  }
-
-  async #measured(handle: Handle, reason: string): Promise<ModelInfo> {
-    const { info, gpu } = details(handle);
-    const wanted = gpu && this.#model?.precision !== 'f32' && info.precision === 'f32';
-    const half = wanted ? { precisionReason: `f32 and not f16: ${gpu.f16Problem ?? 'the GPU does not say why'}` } : {};
-    return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await speed(handle), reason, ...half };
   }
 
   /** The Worker, or another in its place. */
@@ -276,7 +247,7 @@ export class Engine {
     try {
       handle = await loadedOn(model.device, model);
       this.#check(era);
-      await this.#tell(handle);
+      await this.#told.tell(handle);
       this.#check(era);
     } catch (error) {
       handle?.end();
@@ -290,16 +261,6 @@ export class Engine {
 
   #check(era: number): void {
     if (era !== this.#era) throw new LowshotError('cancelled', 'another model was chosen');
-  }
-
-  /** Everything that a Worker before was told. */
-  async #tell(handle: Handle): Promise<void> {
-    const ground = this.#ground;
-    if (!ground) return;
-    await handle.call('setClasses', [ground.classes]);
-    if (ground.labels.length > 0) await handle.call('setExamples', [ground.features, Uint32Array.from(ground.labels)]);
-    for (const kept of this.#kept.values()) await handle.call('restore', ['what was learnt', kept]);
-    await handle.call('choose', [this.#chosen]);
   }
 
   #keep(handle: Handle): void {
@@ -320,8 +281,7 @@ export class Engine {
   #count(failure: Failure): void {
     if (failure.kind !== 'lost' || ++this.#lost < LOSSES || !this.#model || !this.#info) return;
     this.#model.device = 'cpu';
-    const { precisionReason: _, ...info } = this.#info;
-    this.#info = { ...info, device: 'cpu', precision: 'f32', deviceName: CPU_NAME, reason: `WebGPU fails too often: ${failure.message}` };
+    this.#info = onProcessor(this.#info, `WebGPU fails too often: ${failure.message}`);
     this.onInfo(this.#info);
   }
 
@@ -349,16 +309,16 @@ export class Engine {
     let handle: Handle | undefined;
     try {
       handle = await loadedOn('webgpu', model);
-      const info = await this.#measured(handle, '');
+      const info = await measured(handle, model.precision, '');
       const cpu = this.#info?.imagesPerSecond ?? 0;
       const ratio = info.imagesPerSecond / cpu;
       if (era !== this.#era || ratio < FASTER) {
         handle.end();
         return say(`the GPU (${info.deviceName}) reaches ${ratio.toFixed(2)} × the processor's speed here`);
       }
-      for (let version; version !== this.#version; ) {
-        version = this.#version;
-        await this.#tell(handle);
+      for (let version; version !== this.#told.version; ) {
+        version = this.#told.version;
+        await this.#told.tell(handle);
         this.#check(era);
       }
       const before = this.#handle;
@@ -374,16 +334,6 @@ export class Engine {
       say(`WebGPU is not used: ${LowshotError.from(error).message}`);
     }
   }
-}
-
-/** Pictures per second, the best of a few turns: in any of them something else may have had the processor. */
-async function speed(handle: Handle): Promise<number> {
-  const start = performance.now();
-  let best = 0;
-  for (let turn = 0; turn < TURNS && (turn === 0 || performance.now() - start < LONGEST_MEASUREMENT); turn++) {
-    best = Math.max(best, await handle.call('measure', []));
-  }
-  return best;
 }
 
 function isDeath(error: unknown): boolean {

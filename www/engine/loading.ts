@@ -1,7 +1,7 @@
 /** A model in a Worker: which device it can be on, and how it gets there. */
 import { LowshotError } from './error.ts';
 import { type Handle, started } from './handle.ts';
-import type { Device, GpuReport, Info, Precision } from './protocol.ts';
+import type { Device, GpuReport, Info, Precision, Weights } from './protocol.ts';
 
 /** Gives the files of a model, which go to a Worker for good; asked again when it has to be replaced. */
 export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
@@ -21,16 +21,18 @@ export interface ToLoad {
   readonly files: ModelFiles;
   /** "auto" is half precision on GPUs that can do it. */
   readonly precision: 'auto' | Precision;
+  readonly weights: Weights;
 }
 
 /** A Worker that has loaded a model on a device. */
-export async function loadedOn(device: Device, { name, files, precision }: ToLoad): Promise<Handle> {
+export async function loadedOn(device: Device, { name, files, precision, weights }: ToLoad): Promise<Handle> {
   // While the program is compiled, the weights are fetched.
-  const [{ handle, start }, weights] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
+  const [{ handle, start }, loaded] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
   try {
     if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
     const used = device === 'webgpu' && precision !== 'f32' && start.gpu?.f16 ? 'f16' : 'f32';
-    const info = await handle.call('load', [name, weights, device, used], [...weights.values()].map(({ buffer }) => buffer as ArrayBuffer));
+    const form = device === 'webgpu' ? 'auto' : weights;
+    const info = await handle.call('load', [name, loaded, device, used, form], [...loaded.values()].map(({ buffer }) => buffer as ArrayBuffer));
     known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
     return handle;
   } catch (error) {

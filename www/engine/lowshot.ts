@@ -21,9 +21,9 @@ import { Engine, type ModelInfo, type TrainEvent, fill } from './engine.ts';
 import { LowshotError, check } from './error.ts';
 import type { ModelFiles } from './loading.ts';
 import { Pictures, fileOf, joined } from './pictures.ts';
-import type { Device, Kept, Pixels, Precision, RungOptions, Wanted } from './protocol.ts';
+import type { Device, Kept, Pixels, Precision, RungOptions, Wanted, Weights } from './protocol.ts';
 
-export type { Device, Precision, RungOptions, RungResult } from './protocol.ts';
+export type { Device, Precision, RungOptions, RungResult, Weights } from './protocol.ts';
 export { LowshotError, type ModelInfo, type TrainEvent };
 
 export interface LoadOptions {
@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly device?: 'auto' | Device;
   /** What the model computes in; "auto" is half precision on a GPU that does it rightly. The processor always uses "f32". */
   readonly precision?: 'auto' | Precision;
+  /** How the weights lie in memory on the processor: "int8" takes a quarter of "f32" for features that are nearly the same. */
+  readonly weights?: Weights;
   /** How texts are made of a class's name, `{}` standing for it. */
   readonly templates?: readonly string[];
   readonly onProgress?: (progress: Downloaded) => void;
@@ -88,11 +90,11 @@ export class Lowshot {
   }
 
   /** Fetches a model (what is in the browser's storage is not fetched again) and starts it. */
-  static async load({ model = DEMO, device = 'auto', precision = 'auto', templates = [DEFAULT_TEMPLATE], onProgress, signal }: LoadOptions = {}): Promise<Lowshot> {
+  static async load({ model = DEMO, device = 'auto', precision = 'auto', weights = 'auto', templates = [DEFAULT_TEMPLATE], onProgress, signal }: LoadOptions = {}): Promise<Lowshot> {
     const lowshot = new Lowshot(new Engine(), templates);
     try {
       const [name, files] = typeof model === 'string' ? [model, lowshot.#filesOf(model, onProgress, signal)] : ['files', async () => copied(model)];
-      await lowshot.#engine.load(name, files, device, precision);
+      await lowshot.#engine.load(name, files, device, precision, weights);
       check(signal);
       return lowshot;
     } catch (error) {

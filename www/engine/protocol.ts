@@ -11,6 +11,7 @@ export interface Info {
   readonly device: Device;
   /** What the towers compute in. */
   readonly precision: Precision;
+  readonly weights: Weights;
   /** How pictures are prepared for it, for `prepare`; two models with the same text see the same pixels. */
   readonly preprocess: string;
 }
@@ -19,6 +20,9 @@ export type Device = 'cpu' | 'webgpu';
 
 /** Single or half precision. Whatever learns is in single precision. */
 export type Precision = 'f32' | 'f16';
+
+/** How matrices lie in memory on the processor; "auto" is the narrowest form that changes nothing. On a GPU it is always that. */
+export type Weights = 'auto' | 'f32' | 'f16' | 'int8';
 
 /** What was found when the browser was asked for a GPU. */
 export interface GpuReport {
@@ -137,7 +141,7 @@ export type ModuleKind = 'cpu' | 'relaxed' | 'gpu';
 export interface Calls {
   /** Takes the compiled module. Says what GPU there is, where it is the one for GPUs. */
   start(kind: ModuleKind, module: WebAssembly.Module): { readonly version: string; readonly gpu?: GpuReport };
-  load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device, precision: Precision): Info;
+  load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device, precision: Precision, weights: Weights): Info;
   /** Pictures per second through the image tower. */
   measure(): number;
   setClasses(classes: readonly Prompts[]): void;

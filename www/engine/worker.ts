@@ -45,11 +45,11 @@ const handlers: Handlers = {
     watchDevices();
     return { version, gpu: await core.gpu() };
   },
-  async load(name, files, device, precision) {
+  async load(name, files, device, precision, weights) {
     drop();
     session?.free();
     session = undefined;
-    session = await loaded().Session.load(name, files as Map<string, Uint8Array>, device, precision);
+    session = await loaded().Session.load(name, files as Map<string, Uint8Array>, device, precision, weights);
     return session.info;
   },
   measure: () => model().measure(),

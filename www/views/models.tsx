@@ -145,6 +145,10 @@ function DeviceChoice() {
         options={(['auto', 'cpu', 'webgpu'] as const).map((value) => ({ value, text: texts.models.devices[value] }))}
         onChange={(value) => void actions.setDevice(value)}
       />
+      {/* The choice says it by itself to those who hear the page. */}
+      <p class="small" aria-hidden="true">
+        {texts.models.precision}
+      </p>
       <Choice
         label={texts.models.precision}
         value={precision}

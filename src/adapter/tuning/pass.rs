@@ -207,14 +207,14 @@ fn back<B: ClipBackend, const D: usize>(
 /// A tower block by block.
 enum Stages<'a, B: ClipBackend> {
     Vision(&'a Vit<B>, Tensor<B, 4>),
-    Text(&'a Text<B>, &'a [Vec<u32>], &'a B::Device),
+    Text(&'a Text<B>, &'a [Vec<u32>]),
 }
 
 impl<'a, B: ClipBackend> Stages<'a, B> {
     fn new(clip: &'a Clip<B>, input: &'a Input<'_, B>) -> Self {
         match (input, &clip.vision) {
             (Input::Pixels(pixels), Vision::Vit(vit)) => Self::Vision(vit, pixels.clone()),
-            (Input::Texts(texts), _) => Self::Text(&clip.text, texts, clip.device()),
+            (Input::Texts(texts), _) => Self::Text(&clip.text, texts),
             (Input::Pixels(_), Vision::ResNet(_)) => unreachable!("a ResNet is recorded whole"),
         }
     }
@@ -222,28 +222,28 @@ impl<'a, B: ClipBackend> Stages<'a, B> {
     fn layers(&self) -> usize {
         match self {
             Self::Vision(vit, _) => vit.layers(),
-            Self::Text(text, ..) => text.layers(),
+            Self::Text(text, _) => text.layers(),
         }
     }
 
     fn embed(&self) -> Tensor<B, 3> {
         match self {
             Self::Vision(vit, pixels) => vit.embed(pixels.clone()),
-            Self::Text(text, texts, device) => text.embed(texts, device),
+            Self::Text(text, texts) => text.embed(texts),
         }
     }
 
     fn block(&self, index: usize, x: Tensor<B, 3>) -> Tensor<B, 3> {
         match self {
             Self::Vision(vit, _) => vit.block(index, x),
-            Self::Text(text, ..) => text.block(index, x),
+            Self::Text(text, _) => text.block(index, x),
         }
     }
 
     fn features(&self, x: Tensor<B, 3>) -> Tensor<B, 2> {
         unit(match self {
             Self::Vision(vit, _) => vit.project(x),
-            Self::Text(text, texts, _) => text.project(x, texts),
+            Self::Text(text, texts) => text.project(x, texts),
         })
     }
 }

@@ -12,7 +12,7 @@ use burn::backend::autodiff::{
 };
 use burn::tensor::{Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
-use super::{Activation, ClipBackend, Dropout, Precision};
+use super::{Activation, ClipBackend, Dropout, Precision, Storage};
 
 /// A tensor of `B` from inside a graph.
 fn inner<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
@@ -140,8 +140,20 @@ impl<B: ClipBackend> ClipBackend for Autodiff<B> {
         B::matrix(weight.inner())
     }
 
+    fn stores_in(storage: Storage) -> bool {
+        B::stores_in(storage)
+    }
+
+    fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
+        B::matrix_in(storage, weight.inner())
+    }
+
     fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {
         Tensor::from_inner(B::weight(matrix))
+    }
+
+    fn rows(matrix: &Self::Matrix, ids: &[u32]) -> Tensor<Self, 2> {
+        Tensor::from_inner(B::rows(matrix, ids))
     }
 
     fn linear(

@@ -77,7 +77,10 @@ pub(super) fn seed_terms(seed: u32) -> [u32; 2] {
 
 #[cfg(test)]
 mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
     use super::*;
+    use crate::clip::kernels::portable;
 
     const COUNT: usize = 1 << 20;
 
@@ -138,6 +141,15 @@ mod tests {
                 let share = mean((0..COUNT).map(|index| f64::from(hash(seed, index as u32) >> bit & 1)));
                 assert!((share - 0.5).abs() <= 2.5 / (COUNT as f64).sqrt(), "seed {seed}, bit {bit}: {share}");
             }
+        }
+    }
+
+    #[test]
+    fn a_backend_computes_the_same_mask_itself() {
+        for (probability, seed, shape) in [(0.25, 0, [7, 9]), (0.5, 0xDEAD_BEEF, [300, 512]), (0.999, 77, [64, 33])] {
+            let dropout = Dropout { probability, seeds: vec![1, seed] };
+            let found = portable::mask::<Flex>(&dropout, 1, shape, &FlexDevice).into_data().to_vec::<f32>().unwrap();
+            assert_eq!(found, dropout.mask(1, shape[0], shape[1]), "probability {probability}, seed {seed}");
         }
     }
 

@@ -14,8 +14,9 @@ use super::cpu::layer_norm_backward::layer_norm_backward;
 use super::cpu::low_rank::{low_rank_down, low_rank_down_backward};
 use super::cpu::simd::Instructions;
 use super::{Activation, ClipBackend, Dropout};
+use crate::clip::Storage;
 
-/// A weight in packed `f32` panels, in the place of the tensor that it was made of. Clones share it.
+/// A weight in packed panels, in the place of the tensor that it was made of. Clones share it.
 #[derive(Clone, Debug)]
 pub struct PackedWeight {
     packed: Arc<Packed>,
@@ -26,11 +27,24 @@ pub struct PackedWeight {
 impl ClipBackend for Flex {
     type Matrix = PackedWeight;
 
+    fn stores_in(_: Storage) -> bool {
+        true
+    }
+
     fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
+        Self::matrix_in(Storage::Exact, weight)
+    }
+
+    fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
         let [outputs, inputs] = weight.dims();
         let dtype = weight.dtype();
-        let packed = Packed::new(values(&dense(weight)), outputs, inputs, Instructions::best());
+        let packed = Packed::stored(storage, values(&dense(weight)), outputs, inputs, Instructions::best());
         PackedWeight { packed: Arc::new(packed), dtype }
+    }
+
+    fn rows(matrix: &Self::Matrix, ids: &[u32]) -> Tensor<Self, 2> {
+        let rows = matrix.packed.rows(ids.iter().map(|&id| id as usize));
+        tensor(rows, [ids.len(), matrix.packed.shape()[1]], matrix.dtype)
     }
 
     fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {

@@ -16,12 +16,12 @@ pub mod self_test;
 
 use std::fmt::Debug;
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 
 pub use dropout::Dropout;
 pub use flex::PackedWeight;
 
-use super::Precision;
+use super::{Precision, Storage};
 
 /// What follows a linear layer's bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -40,17 +40,39 @@ pub trait ClipBackend: Backend {
     /// A frozen weight matrix in the form that this backend multiplies by fastest.
     type Matrix: Clone + Debug + Send + Sync + 'static;
 
+    /// Whether the device has whole numbers of 32 bits that overflow and are shifted as [`portable::mask`] needs.
+    const MIXES_BITS: bool = false;
+
     /// Whether towers can compute in this format on this device. Every backend can in f32.
     fn computes_in(precision: Precision, device: &Self::Device) -> bool {
         let _ = device;
         precision == Precision::F32
     }
 
+    /// Whether matrices can lie in memory in this form. Every backend can have them as they come.
+    fn stores_in(storage: Storage) -> bool {
+        matches!(storage, Storage::Exact | Storage::F32)
+    }
+
     /// Takes a weight `[out, in]` (as checkpoints store it) into that form. Consumes it: never two copies.
     fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix;
 
-    /// The weight back as `[out, in]`, equal to the bit.
+    /// The same in a form of memory that [`stores_in`](Self::stores_in) has confirmed.
+    fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
+        let _ = storage;
+        Self::matrix(weight)
+    }
+
+    /// The weight back as `[out, in]`, equal to the bit to what is stored.
     fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2>;
+
+    /// Some rows of the weight, `[ids, in]`: what an embedding looks up.
+    fn rows(matrix: &Self::Matrix, ids: &[u32]) -> Tensor<Self, 2> {
+        let weight = Self::weight(matrix);
+        let ids = TensorData::new(ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>(), [ids.len()]);
+        let ids = Tensor::<Self, 1, Int>::from_data(ids, &weight.device());
+        weight.select(0, ids)
+    }
 
     /// `activation(x · Wᵀ + bias) + residual`: `x` is `[batch, tokens, in]`, the result `[batch, tokens, out]`.
     fn linear(
@@ -134,12 +156,16 @@ pub trait ClipBackend: Backend {
 /// Gives a backend the portable definitions.
 #[cfg(feature = "candle")]
 macro_rules! use_portable_kernels {
-    ($backend:ty) => {
+    ($backend:ty, mixes bits: $mixes_bits:literal) => {
         impl ClipBackend for $backend {
             type Matrix = Tensor<Self, 2>;
 
+            const MIXES_BITS: bool = $mixes_bits;
+
             fn computes_in(precision: Precision, device: &Self::Device) -> bool {
-                Self::supports_dtype(device, precision.dtype().into())
+                // candle has bf16, but no products in it on a processor.
+                let multiplies = $mixes_bits || precision != Precision::Bf16;
+                multiplies && Self::supports_dtype(device, precision.dtype().into())
             }
 
             fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
@@ -177,4 +203,4 @@ macro_rules! use_portable_kernels {
 }
 
 #[cfg(feature = "candle")]
-use_portable_kernels!(burn_candle::Candle);
+use_portable_kernels!(burn_candle::Candle, mixes bits: false);

@@ -2,9 +2,12 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use burn::tensor::{Bool, DType, FloatDType, Tensor, TensorData, activation, backend::Backend};
+use burn::tensor::{Bool, DType, ElementConversion, FloatDType, Int, Tensor, TensorData, activation, backend::Backend};
 
-use super::{Activation, Dropout};
+use super::{
+    Activation, ClipBackend, Dropout,
+    dropout::{MULTIPLIERS, SHIFTS, STRIDE, seed_terms},
+};
 
 /// `[out, in]` → `[in, out]`, the order in which Burn multiplies.
 pub fn matrix<B: Backend>(weight: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -119,7 +122,7 @@ fn probabilities<B: Backend>(qkv: &Tensor<B, 3>, heads: usize, causal: bool) -> 
 }
 
 /// See [`super::ClipBackend::low_rank_down`].
-pub fn low_rank_down<B: Backend>(x: &Tensor<B, 3>, down: &Tensor<B, 2>, dropout: &Dropout) -> Tensor<B, 3> {
+pub fn low_rank_down<B: ClipBackend>(x: &Tensor<B, 3>, down: &Tensor<B, 2>, dropout: &Dropout) -> Tensor<B, 3> {
     let [batch, tokens, _] = x.dims();
     let [outputs, _] = down.dims();
     let seen = groups(x, down, dropout).map(|(_, seen, down)| seen.matmul(down.transpose()));
@@ -127,7 +130,7 @@ pub fn low_rank_down<B: Backend>(x: &Tensor<B, 3>, down: &Tensor<B, 2>, dropout:
 }
 
 /// Each group's mask, what it sees of `x`, and its rows of `down`, all matrices.
-fn groups<'a, B: Backend>(
+fn groups<'a, B: ClipBackend>(
     x: &Tensor<B, 3>,
     down: &'a Tensor<B, 2>,
     dropout: &'a Dropout,
@@ -138,12 +141,33 @@ fn groups<'a, B: Backend>(
     let rank = down.dims()[0] / dropout.seeds.len();
     (0..dropout.seeds.len()).map(move |group| {
         let mask = (!dropout.is_none()).then(|| {
+            if B::MIXES_BITS {
+                return mask(dropout, group, [rows, width], &x.device());
+            }
             let data = TensorData::new(dropout.mask(group, rows, width), [rows, width]);
             Tensor::<B, 2>::from_data(data, (&x.device(), DType::F32))
         });
         let seen = mask.clone().map_or_else(|| x.clone(), |mask| x.clone() * mask);
         (mask, seen, down.clone().narrow(0, group * rank, rank))
     })
+}
+
+/// [`Dropout::mask`] for an input of this `shape`, computed on the device: to the bit the same, because it is made of whole numbers.
+/// What goes there is a number a row and a number a column.
+pub fn mask<B: Backend>(dropout: &Dropout, group: usize, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2> {
+    let [rows, width] = shape;
+    let [first, second] = seed_terms(dropout.seeds[group]);
+    let terms = |values: Vec<u32>, shape: [usize; 2]| {
+        Tensor::<B, 2, Int>::from_data(TensorData::new(values, shape), (device, DType::U32))
+    };
+    let of_rows = (0..rows).map(|row| ((row * width) as u32).wrapping_mul(STRIDE)).collect();
+    let of_columns = (0..width).map(|column| (column as u32).wrapping_mul(STRIDE).wrapping_add(first)).collect();
+    let mix = |bits: Tensor<B, 2, Int>, by: u32| bits.clone().bitwise_xor(bits.bitwise_right_shift_scalar(by.elem()));
+    let bits = terms(of_rows, [rows, 1]) + terms(of_columns, [1, width]);
+    let bits = mix(bits, SHIFTS[0]).mul_scalar(MULTIPLIERS[0]);
+    let bits = mix(bits, SHIFTS[1]).add_scalar(second).mul_scalar(MULTIPLIERS[1]);
+    let kept = mix(bits, SHIFTS[2]).greater_equal_elem(dropout.threshold());
+    kept.float().cast(FloatDType::F32).mul_scalar(dropout.scale())
 }
 
 /// See [`super::ClipBackend::linear_backward`]; `weight` is `[out, in]`.
@@ -210,7 +234,7 @@ pub fn attention_backward<B: Backend>(
 }
 
 /// See [`super::ClipBackend::low_rank_down_backward`].
-pub fn low_rank_down_backward<B: Backend>(
+pub fn low_rank_down_backward<B: ClipBackend>(
     x: &Tensor<B, 3>,
     down: &Tensor<B, 2>,
     dropout: &Dropout,

@@ -6,116 +6,44 @@
 //! format is ITU-T T.81; libjpeg's choices where the standard leaves freedom are the accurate integer transform
 //! ([`transform`]) and triangle-filtered chroma ([`upsample`]).
 //!
+//! Rows of pixels go one by one to a [`Sink`], which says beforehand what part of the picture it needs. Bits are read to the end
+//! whatever it says, so that a damaged file is refused whichever part is damaged.
+//!
 //! | file | subject |
 //! |---|---|
-//! | `mod` | markers, frame, order of the work |
-//! | [`huffman`] | bits and Huffman codes |
-//! | [`scan`] | blocks of coefficients from one scan |
+//! | [`markers`] | markers, tables, headers; order of the work |
+//! | [`frame`] | what the header says; coefficients in memory |
+//! | [`bits`], [`huffman`] | bits, and codes made of them |
+//! | [`scan`], [`progressive`] | blocks of coefficients from one scan |
+//! | [`planes`] | rows of blocks to rows of pixels |
 //! | [`transform`] | inverse cosine transform |
-//! | [`upsample`] | planes to pixels: chroma, colour |
+//! | [`upsample`], [`colour`] | chroma at full size; channels to red, green and blue |
 
+mod bits;
+mod colour;
+mod frame;
 mod huffman;
+mod markers;
+mod planes;
+mod progressive;
 mod scan;
 mod transform;
 mod upsample;
 
-use huffman::HuffmanTable;
+use markers::Decoder;
 
-use crate::clip::wide;
+use crate::clip::{resample::Region, wide::Set};
 
 /// Why a picture cannot be decoded: the end of a sentence that begins with the file's name.
 pub type Problem = String;
 
-/// Coefficients are stored in zigzag order; this is where each belongs in the block (T.81 figure A.6), with room for
-/// forged runs past the end.
-const ZIGZAG: [u8; 80] = {
-    let mut order = [63; 80];
-    let (mut index, mut diagonal) = (0, 0);
-    while diagonal < 15 {
-        let mut step = 0;
-        while step <= diagonal {
-            let (row, column) = if diagonal % 2 == 0 { (diagonal - step, step) } else { (step, diagonal - step) };
-            if row < 8 && column < 8 {
-                order[index] = (row * 8 + column) as u8;
-                index += 1;
-            }
-            step += 1;
-        }
-        diagonal += 1;
-    }
-    order
-};
+/// What takes a picture's rows.
+pub(crate) trait Sink {
+    /// Hears the picture's columns and rows, and says which it needs.
+    fn begin(&mut self, width: usize, height: usize) -> Result<Region, Problem>;
 
-/// What the samples mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Colour {
-    Grey,
-    YCbCr,
-    Rgb,
-    Cmyk,
-    Ycck,
-}
-
-/// One colour channel as the frame describes it, and its samples once decoded.
-#[derive(Debug, Clone, Default)]
-struct Component {
-    id: u8,
-    /// Sampling factors.
-    horizontal: usize,
-    vertical: usize,
-    quantisation_table: usize,
-    /// The table's values at the component's first scan, in block order: a later one may redefine it.
-    quantisation: Option<[u16; 64]>,
-    /// Size in samples, without padding.
-    width: usize,
-    height: usize,
-    /// Size in blocks, padded to whole minimum coded units.
-    blocks_wide: usize,
-    blocks_high: usize,
-    /// Samples of `[blocks_high · 8, blocks_wide · 8]`.
-    samples: Vec<u8>,
-    /// Progressive only: coefficients of `[blocks_high, blocks_wide, 64]`.
-    coefficients: Vec<i16>,
-}
-
-impl Component {
-    fn stride(&self) -> usize {
-        self.blocks_wide * 8
-    }
-}
-
-/// The start-of-frame marker's content.
-#[derive(Debug, Clone)]
-struct Frame {
-    progressive: bool,
-    width: usize,
-    height: usize,
-    /// The largest sampling factors.
-    horizontal: usize,
-    vertical: usize,
-    components: Vec<Component>,
-}
-
-impl Frame {
-    /// Minimum coded units in a row and a column.
-    fn units(&self) -> (usize, usize) {
-        (self.width.div_ceil(self.horizontal * 8), self.height.div_ceil(self.vertical * 8))
-    }
-}
-
-/// Everything that markers have set so far.
-#[derive(Default)]
-struct Decoder<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    frame: Option<Frame>,
-    quantisation: [Option<[u16; 64]>; 4],
-    dc_tables: [Option<HuffmanTable>; 4],
-    ac_tables: [Option<HuffmanTable>; 4],
-    restart_interval: usize,
-    jfif: bool,
-    /// The transform byte of Adobe's marker.
-    adobe: Option<u8>,
+    /// Takes the next needed row: red, green and blue of the needed columns.
+    fn row(&mut self, planes: [&[u8]; 3]);
 }
 
 /// Decodes a JPEG to RGB bytes of `[height, width, 3]`; returns (width, height, bytes). Orientation is not applied.
@@ -125,244 +53,39 @@ struct Decoder<'a> {
 /// # Errors
 /// One line for damaged or truncated data and for what is not supported: arithmetic coding, lossless, 12 bits.
 pub fn decode(bytes: &[u8], limit: u64) -> Result<(u32, u32, Vec<u8>), Problem> {
-    wide::run(Picture { bytes, limit })
+    let mut whole = Whole::default();
+    decode_rows(bytes, limit, &mut whole, Set::best())?;
+    Ok((whole.width as u32, whole.height as u32, whole.pixels))
 }
 
-/// The whole of the decoding, which is inlined into one function so that all its loops get wide vectors.
-struct Picture<'a> {
-    bytes: &'a [u8],
-    limit: u64,
+/// Decodes a JPEG row by row, as [`decode`], with the given instructions.
+pub(crate) fn decode_rows(bytes: &[u8], limit: u64, sink: &mut dyn Sink, set: Set) -> Result<(), Problem> {
+    Decoder::new(bytes).run(limit, sink, set)
 }
 
-impl wide::Work for Picture<'_> {
-    type Output = Result<(u32, u32, Vec<u8>), Problem>;
-
-    #[inline(always)]
-    fn run(self) -> Self::Output {
-        Decoder { bytes: self.bytes, position: 2, ..Decoder::default() }.run(self.limit)
-    }
+/// All of the picture.
+#[derive(Default)]
+struct Whole {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
 }
 
-impl<'a> Decoder<'a> {
-    #[inline(always)]
-    fn run(&mut self, limit: u64) -> Result<(u32, u32, Vec<u8>), Problem> {
-        loop {
-            match self.next_marker()? {
-                0xd8 | 0x01 | 0xd0..=0xd7 => {}
-                0xd9 => break,
-                0xc0..=0xc2 => self.read_frame(limit)?,
-                0xc4 => self.read_huffman_tables()?,
-                0xdb => self.read_quantisation_tables()?,
-                0xdd => self.restart_interval = self.segment()?.get(..2).map_or(0, |b| usize::from(pair(b))),
-                0xda => self.read_scan()?,
-                0xe0 => self.jfif |= self.segment()?.starts_with(b"JFIF\0"),
-                0xee => {
-                    let segment = self.segment()?;
-                    if segment.len() >= 12 && segment.starts_with(b"Adobe") {
-                        self.adobe = Some(segment[11]);
-                    }
-                }
-                0xc9..=0xcb | 0xcd..=0xcf => {
-                    return Err(
-                        "is an arithmetic-coded JPEG, which is not supported: save it again as an ordinary JPEG".into(),
-                    );
-                }
-                0xc3 | 0xc5..=0xc7 | 0xf7 => {
-                    return Err(
-                        "is a lossless or hierarchical JPEG, which is not supported: save it again as an ordinary JPEG"
-                            .into(),
-                    );
-                }
-                _ => {
-                    self.segment()?;
-                }
-            }
-        }
-        let colour = self.colour();
-        let frame = self.frame.as_mut().ok_or("is a JPEG without a picture: fetch or export it again")?;
-        for component in &mut frame.components {
-            if component.quantisation.is_none() {
-                return Err("is a JPEG that lacks a colour channel, so its data are damaged or truncated: fetch or export it again".into());
-            }
-            transform::reconstruct(component);
-        }
-        let pixels = upsample::to_rgb(frame, colour)?;
-        Ok((frame.width as u32, frame.height as u32, pixels))
+impl Sink for Whole {
+    fn begin(&mut self, width: usize, height: usize) -> Result<Region, Problem> {
+        (self.width, self.height) = (width, height);
+        self.pixels.reserve_exact(width * height * 3);
+        Ok(Region { columns: 0..width, rows: 0..height })
     }
 
-    /// Finds the next marker, passing over bytes that belong to none, as libjpeg does.
-    fn next_marker(&mut self) -> Result<u8, Problem> {
-        loop {
-            let rest = self.bytes.get(self.position..).unwrap_or_default();
-            let at = rest.iter().position(|&byte| byte == 0xff).ok_or_else(truncated)?;
-            let code = *rest.get(at + 1).ok_or_else(truncated)?;
-            self.position += at + if code == 0xff { 1 } else { 2 };
-            if code != 0 && code != 0xff {
-                return Ok(code);
-            }
+    fn row(&mut self, [red, green, blue]: [&[u8]; 3]) {
+        let start = self.pixels.len();
+        self.pixels.resize(start + red.len() * 3, 0);
+        let pixels = self.pixels[start..].as_chunks_mut::<3>().0;
+        for (pixel, (red, (green, blue))) in pixels.iter_mut().zip(red.iter().zip(green.iter().zip(blue))) {
+            *pixel = [*red, *green, *blue];
         }
     }
-
-    /// The content of the marker segment at hand.
-    fn segment(&mut self) -> Result<&'a [u8], Problem> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let length = usize::from(pair(rest.get(..2).ok_or_else(truncated)?));
-        let content = rest.get(2..length.max(2)).ok_or_else(truncated)?;
-        self.position += length.max(2);
-        Ok(content)
-    }
-
-    fn read_frame(&mut self, limit: u64) -> Result<(), Problem> {
-        let progressive = self.bytes[self.position - 1] == 0xc2;
-        let segment = self.segment()?;
-        if self.frame.is_some() {
-            return Err(damaged("it holds two pictures in one"));
-        }
-        let [precision, h1, h0, w1, w0, count, rest @ ..] = segment else {
-            return Err(damaged("its frame is too short"));
-        };
-        let (height, width) = (usize::from(pair(&[*h1, *h0])), usize::from(pair(&[*w1, *w0])));
-        if *precision != 8 {
-            return Err(format!(
-                "is a JPEG of {precision} bits a sample, only 8 are supported: save it again as an ordinary JPEG"
-            ));
-        }
-        if width == 0 || height == 0 {
-            return Err(format!("is a JPEG of {width} × {height} pixels: fetch or export it again"));
-        }
-        super::decode::check_size(width as u64, height as u64, limit)?;
-        if !matches!(count, 1 | 3 | 4) || rest.len() < 3 * usize::from(*count) {
-            return Err(format!(
-                "is a JPEG of {count} colour channels, only 1, 3 and 4 are supported: save it again as an ordinary JPEG"
-            ));
-        }
-        let mut components = Vec::new();
-        for entry in rest.chunks_exact(3).take((*count).into()) {
-            let (horizontal, vertical, table) =
-                (usize::from(entry[1] >> 4), usize::from(entry[1] & 15), usize::from(entry[2]));
-            if !(1..=4).contains(&horizontal) || !(1..=4).contains(&vertical) || table > 3 {
-                return Err(damaged("its sampling factors or table numbers are impossible"));
-            }
-            components.push(Component {
-                id: entry[0],
-                horizontal,
-                vertical,
-                quantisation_table: table,
-                ..Component::default()
-            });
-        }
-        let largest = |factor: fn(&Component) -> usize| components.iter().map(factor).max().unwrap_or(1);
-        let (horizontal, vertical) = (largest(|c| c.horizontal), largest(|c| c.vertical));
-        let mut frame = Frame { progressive, width, height, horizontal, vertical, components };
-        let (across, down) = frame.units();
-        for component in &mut frame.components {
-            component.width = (width * component.horizontal).div_ceil(horizontal);
-            component.height = (height * component.vertical).div_ceil(vertical);
-            component.blocks_wide = across * component.horizontal;
-            component.blocks_high = down * component.vertical;
-        }
-        self.frame = Some(frame);
-        Ok(())
-    }
-
-    fn read_quantisation_tables(&mut self) -> Result<(), Problem> {
-        let mut rest = self.segment()?;
-        while let [head, values @ ..] = rest {
-            let (wide, slot) = (head >> 4 != 0, usize::from(head & 15));
-            let length = if wide { 128 } else { 64 };
-            if slot > 3 || values.len() < length {
-                return Err(damaged("a quantisation table is malformed"));
-            }
-            let mut table = [0; 64];
-            for (index, &place) in ZIGZAG[..64].iter().enumerate() {
-                table[place as usize] = if wide { pair(&values[index * 2..]) } else { values[index].into() };
-            }
-            self.quantisation[slot] = Some(table);
-            rest = &values[length..];
-        }
-        Ok(())
-    }
-
-    fn read_huffman_tables(&mut self) -> Result<(), Problem> {
-        let mut rest = self.segment()?;
-        while let [head, values @ ..] = rest {
-            let slot = usize::from(head & 15);
-            let wrong = || damaged("a Huffman table is malformed");
-            let counts: &[u8; 16] = values.first_chunk().ok_or_else(wrong)?;
-            let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
-            let symbols = values.get(16..16 + total).ok_or_else(wrong)?;
-            let tables = if head >> 4 == 0 { &mut self.dc_tables } else { &mut self.ac_tables };
-            *tables.get_mut(slot).ok_or_else(wrong)? = Some(HuffmanTable::new(counts, symbols).ok_or_else(wrong)?);
-            rest = &values[16 + total..];
-        }
-        Ok(())
-    }
-
-    /// Reads a scan's header, then its blocks.
-    #[inline(always)]
-    fn read_scan(&mut self) -> Result<(), Problem> {
-        let segment = self.segment()?;
-        let wrong = || damaged("a scan's header is malformed");
-        let frame = self.frame.as_mut().ok_or_else(|| damaged("a scan comes before the frame"))?;
-        let count = usize::from(*segment.first().ok_or_else(wrong)?);
-        if !(1..=frame.components.len()).contains(&count) || segment.len() < 4 + 2 * count {
-            return Err(wrong());
-        }
-        let mut parts = Vec::new();
-        for entry in segment[1..=2 * count].chunks_exact(2) {
-            let index = frame.components.iter().position(|c| c.id == entry[0]).ok_or_else(wrong)?;
-            let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
-            if dc > 3 || ac > 3 || parts.iter().any(|part: &scan::Part| part.component == index) {
-                return Err(wrong());
-            }
-            let component = &mut frame.components[index];
-            if component.quantisation.is_none() {
-                let table = self.quantisation[component.quantisation_table];
-                component.quantisation = Some(table.ok_or_else(|| damaged("a quantisation table is missing"))?);
-                let blocks = component.blocks_wide * component.blocks_high;
-                component.samples = vec![0; blocks * 64];
-                if frame.progressive {
-                    component.coefficients = vec![0; blocks * 64];
-                }
-            }
-            parts.push(scan::Part { component: index, dc, ac, prediction: 0 });
-        }
-        let [first, last, approximation] = [segment[1 + 2 * count], segment[2 + 2 * count], segment[3 + 2 * count]];
-        let mut band =
-            scan::Band { first: first.into(), last: last.into(), high: approximation >> 4, low: approximation & 15 };
-        if !frame.progressive {
-            band = scan::Band { first: 0, last: 63, high: 0, low: 0 };
-        } else if band.first > band.last
-            || band.last > 63
-            || band.low > 13
-            || (band.first == 0) != (band.last == 0)
-            || band.first > 0 && count > 1
-        {
-            return Err(wrong());
-        }
-        let tables = scan::Tables { dc: &self.dc_tables, ac: &self.ac_tables };
-        let data = self.bytes.get(self.position..).unwrap_or_default();
-        self.position += scan::decode(frame, &mut parts, band, &tables, self.restart_interval, data)?;
-        Ok(())
-    }
-
-    /// libjpeg's rules for what the channels mean.
-    fn colour(&self) -> Colour {
-        let ids: Vec<u8> = self.frame.iter().flat_map(|frame| frame.components.iter().map(|c| c.id)).collect();
-        match (ids.len(), self.adobe) {
-            (1, _) => Colour::Grey,
-            (4, None | Some(0)) => Colour::Cmyk,
-            (4, Some(_)) => Colour::Ycck,
-            (_, Some(0)) if !self.jfif => Colour::Rgb,
-            (_, None) if !self.jfif && ids == *b"RGB" => Colour::Rgb,
-            _ => Colour::YCbCr,
-        }
-    }
-}
-
-/// Two bytes as a number, most significant first.
-fn pair(bytes: &[u8]) -> u16 {
-    u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
 fn truncated() -> Problem {
@@ -371,4 +94,53 @@ fn truncated() -> Problem {
 
 fn damaged(what: &str) -> Problem {
     format!("is a damaged JPEG ({what}): fetch or export it again")
+}
+
+fn lacks_channel() -> Problem {
+    "is a JPEG that lacks a colour channel, so its data are damaged or truncated: fetch or export it again".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What each instruction set makes of a file, with its name.
+    fn everywhere(bytes: &[u8]) -> Vec<Result<Vec<u8>, Problem>> {
+        let decode = |set| {
+            let mut whole = Whole::default();
+            decode_rows(bytes, 1_000_000, &mut whole, set).map(|()| whole.pixels)
+        };
+        Set::available().into_iter().map(decode).collect()
+    }
+
+    /// Damage brings numbers that no encoder writes: what wraps and what is clipped must be the same everywhere.
+    #[test]
+    fn every_instruction_set_makes_the_same_of_damaged_files() {
+        let mut state = 7_u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize
+        };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/pictures");
+        let mut decoded = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            if !bytes.starts_with(b"\xff\xd8") {
+                continue;
+            }
+            for damages in 0..40 {
+                let mut bytes = bytes.clone();
+                for _ in 0..damages % 5 {
+                    let at = 2 + random() % (bytes.len() - 2);
+                    bytes[at] = random() as u8;
+                }
+                let results = everywhere(&bytes);
+                decoded += usize::from(results[0].is_ok());
+                assert!(results.windows(2).all(|two| two[0] == two[1]), "{} damages differ", damages % 5);
+            }
+        }
+        assert!(decoded > 300, "{decoded} files were decoded");
+    }
 }

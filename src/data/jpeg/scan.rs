@@ -1,7 +1,10 @@
-//! One scan's blocks: sequential (T.81 F.2) straight to samples, progressive (T.81 G) into the stored coefficients.
+//! The order of a scan's blocks (T.81 A.2), and blocks of sequential scans (F.2).
 
-use super::huffman::{Bits, HuffmanTable};
-use super::{Component, Frame, Problem, ZIGZAG, damaged, transform};
+use super::bits::Bits;
+use super::frame::{Frame, GROUP_LENGTH, PLACES};
+use super::huffman::HuffmanTable;
+use super::planes::Planes;
+use super::{Problem, damaged, progressive};
 
 /// A component's part in a scan.
 pub struct Part {
@@ -27,8 +30,76 @@ pub struct Tables<'a> {
     pub ac: &'a [Option<HuffmanTable>; 4],
 }
 
-/// Decodes the scan whose entropy-coded bytes begin `data`; returns how many bytes these are.
-#[inline(always)]
+/// Counts units, and passes the markers between runs of them.
+struct Restarts {
+    interval: usize,
+    left: usize,
+}
+
+impl Restarts {
+    fn new(interval: usize) -> Self {
+        Self { interval, left: interval }
+    }
+
+    /// Before each unit: whether a new run of units begins with it.
+    #[inline(always)]
+    fn begins(&mut self, bits: &mut Bits<'_>, parts: &mut [Part]) -> Result<bool, Problem> {
+        if self.interval == 0 {
+            return Ok(false);
+        }
+        let begins = self.left == 0;
+        if begins {
+            bits.restart()?;
+            parts.iter_mut().for_each(|part| part.prediction = 0);
+            self.left = self.interval;
+        }
+        self.left -= 1;
+        Ok(begins)
+    }
+}
+
+/// Decodes the only scan of a sequential picture, whose entropy-coded bytes begin `data`, and hands its rows on; returns how many
+/// bytes these are. Blocks that nothing is made of are decoded too, because the next ones begin where they end, but not kept.
+pub fn decode_whole(
+    frame: &Frame,
+    parts: &mut [Part],
+    tables: &Tables<'_>,
+    interval: usize,
+    data: &[u8],
+    planes: &mut Planes<'_>,
+) -> Result<usize, Problem> {
+    let mut bits = Bits::new(data);
+    let mut restarts = Restarts::new(interval);
+    let mut unused = [0; GROUP_LENGTH];
+    let (across, down) = frame.units();
+    for y in 0..down {
+        let wanted = planes.wants(y);
+        if wanted {
+            planes.clear();
+        }
+        for x in 0..across {
+            restarts.begins(&mut bits, parts)?;
+            for part in parts.iter_mut() {
+                let component = &frame.components[part.component];
+                let (dc, ac) = (table(tables.dc, part.dc)?, table(tables.ac, part.ac)?);
+                for row in 0..component.vertical {
+                    for column in 0..component.horizontal {
+                        let column = x * component.horizontal + column;
+                        let block = if wanted { planes.block(part.component, column, row) } else { None };
+                        sequential_block(block.unwrap_or(&mut unused), dc, ac, &mut part.prediction, &mut bits)?;
+                    }
+                }
+            }
+        }
+        if wanted {
+            planes.finish_row(y, None)?;
+        }
+    }
+    bits.finish()?;
+    Ok(bits.position)
+}
+
+/// Decodes one of several scans into the components' coefficients; returns how many bytes its entropy-coded data are.
 pub fn decode(
     frame: &mut Frame,
     parts: &mut [Part],
@@ -38,6 +109,7 @@ pub fn decode(
     data: &[u8],
 ) -> Result<usize, Problem> {
     let mut bits = Bits::new(data);
+    let mut restarts = Restarts::new(interval);
     let mut blocks_to_skip = 0;
     let units = match parts {
         // A scan of one component has no padding blocks beyond the one that the last sample is in.
@@ -49,35 +121,23 @@ pub fn decode(
     };
     let alone = parts.len() == 1;
     let progressive = frame.progressive;
-    let mut until_restart = interval;
     for y in 0..units.1 {
         for x in 0..units.0 {
-            if interval > 0 {
-                if until_restart == 0 {
-                    bits.restart()?;
-                    parts.iter_mut().for_each(|part| part.prediction = 0);
-                    blocks_to_skip = 0;
-                    until_restart = interval;
-                }
-                until_restart -= 1;
+            if restarts.begins(&mut bits, parts)? {
+                blocks_to_skip = 0;
             }
             for part in parts.iter_mut() {
                 let component = &mut frame.components[part.component];
                 let (across, down) = if alone { (1, 1) } else { (component.horizontal, component.vertical) };
-                for block in 0..across * down {
-                    let (column, row) = (x * across + block % across, y * down + block / across);
+                for index in 0..across * down {
+                    let (column, row) = (x * across + index % across, y * down + index / across);
+                    let (block, end) = component.coefficients.block_and_end(column, row);
                     if progressive {
-                        progressive_block(
-                            component,
-                            (column, row),
-                            part,
-                            band,
-                            tables,
-                            &mut bits,
-                            &mut blocks_to_skip,
-                        )?;
+                        progressive::block((block, end), part, band, tables, &mut bits, &mut blocks_to_skip)?;
                     } else {
-                        sequential_block(component, (column, row), part, tables, &mut bits)?;
+                        let (dc, ac) = (table(tables.dc, part.dc)?, table(tables.ac, part.ac)?);
+                        PLACES[..64].iter().for_each(|&place| block[place as usize] = 0);
+                        sequential_block(block, dc, ac, &mut part.prediction, &mut bits)?;
                     }
                 }
             }
@@ -87,193 +147,68 @@ pub fn decode(
     Ok(bits.position)
 }
 
-fn table(tables: &[Option<HuffmanTable>; 4], slot: usize) -> Result<&HuffmanTable, Problem> {
+pub fn table(tables: &[Option<HuffmanTable>; 4], slot: usize) -> Result<&HuffmanTable, Problem> {
     tables[slot].as_ref().ok_or_else(|| damaged("a Huffman table is missing"))
 }
 
-fn bad_code() -> Problem {
+pub fn bad_code() -> Problem {
     damaged("a scan holds an impossible code")
 }
 
+/// The difference between a block's first coefficient and the last one's.
 #[inline(always)]
-fn difference(bits: &mut Bits<'_>, table: &HuffmanTable) -> Result<i32, Problem> {
+pub fn difference(bits: &mut Bits<'_>, table: &HuffmanTable) -> Result<i32, Problem> {
     bits.fill();
-    match bits.symbol(table) {
-        0 => Ok(0),
-        size @ 1..=16 => Ok(bits.signed(size)),
+    let number = table.number(bits);
+    if number.bits > 0 {
+        bits.drop(number.bits.into());
+        return Ok(number.value.into());
+    }
+    match table.symbol(bits) {
+        size @ 0..=16 => Ok(bits.signed(size)),
         _ => Err(bad_code()),
     }
 }
 
+/// Decodes a block onto zeros.
 #[inline(always)]
 fn sequential_block(
-    component: &mut Component,
-    (column, row): (usize, usize),
-    part: &mut Part,
-    tables: &Tables<'_>,
+    block: &mut [i16; GROUP_LENGTH],
+    dc: &HuffmanTable,
+    ac: &HuffmanTable,
+    prediction: &mut i32,
     bits: &mut Bits<'_>,
 ) -> Result<(), Problem> {
-    let (dc, ac) = (table(tables.dc, part.dc)?, table(tables.ac, part.ac)?);
-    let Some(quantisation) = &component.quantisation else { return Err(bad_code()) };
-    let mut block = [0_i32; 64];
-    part.prediction = part.prediction.wrapping_add(difference(bits, dc)?);
-    block[0] = i32::from(part.prediction as i16) * i32::from(quantisation[0]);
-    let mut index = 1;
-    let mut flat = true;
+    *prediction = prediction.wrapping_add(difference(bits, dc)?);
+    block[0] = *prediction as i16;
+    // Where a block ends and where there are sixteen zeros a zero is written, which does no harm: nothing is there yet.
+    let mut index = 1_usize;
     while index < 64 {
         bits.fill();
-        let symbol = bits.symbol(ac);
-        let (run, size) = (symbol >> 4, symbol & 15);
-        if symbol > 255 {
-            return Err(bad_code());
-        }
-        if size == 0 {
-            if run < 15 {
+        // After two numbers found in one look the buffer still has enough for the longest.
+        for _ in 0..3 {
+            let number = ac.number(bits);
+            if number.bits > 0 {
+                bits.drop(number.bits.into());
+                index += usize::from(number.advance);
+                block[PLACES[(index - 1) & 127] as usize] = number.value;
+                if index > 63 {
+                    return Ok(());
+                }
+            } else {
+                let symbol = ac.symbol(bits);
+                let (run, size) = (symbol >> 4, symbol & 15);
+                if symbol > 255 {
+                    return Err(bad_code());
+                }
+                if size == 0 && run < 15 {
+                    return Ok(());
+                }
+                index += run as usize + 1;
+                block[PLACES[(index - 1) & 127] as usize] = bits.signed(size) as i16;
                 break;
             }
-            index += 16;
-            continue;
         }
-        index += run as usize;
-        let place = ZIGZAG[index] as usize;
-        block[place] = bits.signed(size) * i32::from(quantisation[place]);
-        flat = false;
-        index += 1;
-    }
-    let stride = component.blocks_wide * 8;
-    let out = &mut component.samples[row * 8 * stride + column * 8..];
-    if flat {
-        transform::inverse_flat(block[0], out, stride)
-    } else {
-        transform::inverse(&block, out, stride)
-    }
-    Ok(())
-}
-
-fn progressive_block(
-    component: &mut Component,
-    (column, row): (usize, usize),
-    part: &mut Part,
-    band: Band,
-    tables: &Tables<'_>,
-    bits: &mut Bits<'_>,
-    blocks_to_skip: &mut u32,
-) -> Result<(), Problem> {
-    let start = (row * component.blocks_wide + column) * 64;
-    let block = &mut component.coefficients[start..start + 64];
-    match (band.first, band.high) {
-        (0, 0) => {
-            part.prediction = part.prediction.wrapping_add(difference(bits, table(tables.dc, part.dc)?)?);
-            block[0] = (part.prediction << band.low) as i16;
-            Ok(())
-        }
-        (0, _) => {
-            if bits.bit() {
-                block[0] |= 1 << band.low;
-            }
-            Ok(())
-        }
-        (_, 0) => first_pass(block, band, table(tables.ac, part.ac)?, bits, blocks_to_skip),
-        _ => refinement(block, band, table(tables.ac, part.ac)?, bits, blocks_to_skip),
-    }
-}
-
-/// The number of blocks, this one included, that an end-of-band code of this run says are done (T.81 G.1.2.2).
-fn end_of_band(bits: &mut Bits<'_>, run: u32) -> u32 {
-    (1 << run) + bits.take(run)
-}
-
-fn first_pass(
-    block: &mut [i16],
-    band: Band,
-    table: &HuffmanTable,
-    bits: &mut Bits<'_>,
-    blocks_to_skip: &mut u32,
-) -> Result<(), Problem> {
-    if *blocks_to_skip > 0 {
-        *blocks_to_skip -= 1;
-        return Ok(());
-    }
-    let mut index = band.first;
-    while index <= band.last {
-        bits.fill();
-        let symbol = bits.symbol(table);
-        let (run, size) = (symbol >> 4, symbol & 15);
-        if symbol > 255 {
-            return Err(bad_code());
-        }
-        if size == 0 {
-            if run < 15 {
-                *blocks_to_skip = end_of_band(bits, run) - 1;
-                break;
-            }
-            index += 16;
-            continue;
-        }
-        index += run as usize;
-        block[ZIGZAG[index] as usize] = (bits.signed(size) << band.low) as i16;
-        index += 1;
-    }
-    Ok(())
-}
-
-/// One more bit for coefficients that are not zero yet, and new ones between them (T.81 G.1.2.3).
-fn refinement(
-    block: &mut [i16],
-    band: Band,
-    table: &HuffmanTable,
-    bits: &mut Bits<'_>,
-    blocks_to_skip: &mut u32,
-) -> Result<(), Problem> {
-    let one = 1_i16 << band.low;
-    let refine = |coefficient: &mut i16, bits: &mut Bits<'_>| {
-        if bits.bit() && *coefficient & one == 0 {
-            *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
-        }
-    };
-    let mut index = band.first;
-    if *blocks_to_skip == 0 {
-        while index <= band.last {
-            bits.fill();
-            let symbol = bits.symbol(table);
-            let (mut run, size) = (symbol >> 4, symbol & 15);
-            let fresh = match size {
-                0 if run < 15 => {
-                    *blocks_to_skip = end_of_band(bits, run);
-                    break;
-                }
-                0 => 0,
-                1 if symbol < 256 => {
-                    if bits.take(1) == 1 {
-                        one
-                    } else {
-                        -one
-                    }
-                }
-                _ => return Err(bad_code()),
-            };
-            while index <= band.last {
-                let coefficient = &mut block[ZIGZAG[index] as usize];
-                index += 1;
-                if *coefficient != 0 {
-                    refine(coefficient, bits);
-                } else if run == 0 {
-                    *coefficient = fresh;
-                    break;
-                } else {
-                    run -= 1;
-                }
-            }
-        }
-    }
-    if *blocks_to_skip > 0 {
-        for &place in ZIGZAG.get(index..=band.last).unwrap_or_default() {
-            let coefficient = &mut block[place as usize];
-            if *coefficient != 0 {
-                refine(coefficient, bits);
-            }
-        }
-        *blocks_to_skip -= 1;
     }
     Ok(())
 }

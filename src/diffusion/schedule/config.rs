@@ -11,8 +11,8 @@ use crate::{Error, Result};
 /// A pipeline's `scheduler_config.json`.
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
-    /// The scheduler that the file names.
-    pub kind: SchedulerKind,
+    /// The class of diffusers that the file names.
+    class: String,
     pub(super) label: String,
     pub(super) values: Values,
 }
@@ -116,7 +116,8 @@ impl SchedulerConfig {
     /// Reads a `scheduler_config.json`; `label` names it in messages. Entries of other schedulers are ignored, as diffusers does.
     ///
     /// # Errors
-    /// [`Error::Config`] where the bytes are not such a file or name a scheduler that is not known here.
+    /// [`Error::Config`] where the bytes are not such a file, or are one of a scheduler that is not known here and do not say by which
+    /// betas its noise grows, so that no other can take its place.
     pub fn from_json(bytes: &[u8], label: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Class {
@@ -127,16 +128,26 @@ impl SchedulerConfig {
         let not_a_config = |error| wrong(format!("not a scheduler's config: {error}"));
         let bytes = quoted_infinities(bytes);
         let class: Class = serde_json::from_slice(&bytes).map_err(not_a_config)?;
-        let kind = SchedulerKind::from_class(&class.name).ok_or_else(|| {
-            let known: Vec<_> = SchedulerKind::ALL.iter().map(|kind| kind.class()).collect();
-            wrong(format!("the scheduler {} is not known; known are {}", class.name, known.join(", ")))
-        })?;
         let values: Values = serde_json::from_slice(&bytes).map_err(not_a_config)?;
-        let config = Self { kind, label: label.into(), values };
+        let config = Self { class: class.name, label: label.into(), values };
+        if config.values.beta_schedule.is_none() && config.values.trained_betas.is_none() {
+            config.kind()?;
+        }
         match config.trained() {
             2..=1_000_000 => Ok(config),
             count => Err(config.wrong(format!("num_train_timesteps is {count}; it must be between 2 and 1,000,000"))),
         }
+    }
+
+    /// The scheduler that the file names. Where that is not known here, another may be used.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is not known here.
+    pub fn kind(&self) -> Result<SchedulerKind> {
+        SchedulerKind::from_class(&self.class).ok_or_else(|| {
+            let known = SchedulerKind::ALL.map(SchedulerKind::class).join(", ");
+            self.wrong(format!("the scheduler {} is not known; known are {known}", self.class))
+        })
     }
 
     /// The config as Stable Diffusion's pipelines correct it: latents are not clipped to [-1, 1], and the timesteps of leading spacing are

@@ -61,7 +61,7 @@ impl SweepPlan {
                                 logit_scale: self.logit_scale,
                                 base_to_novel: self.base_to_novel,
                                 start: None,
-                                epochs: None,
+                                epochs: method.epochs(shots),
                                 generated: None,
                                 recipe: method.recipe(shots)?,
                             };

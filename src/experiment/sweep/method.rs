@@ -1,14 +1,16 @@
 //! A method of a sweep: a name, or a name with changes to the method's default settings.
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use crate::{
     Error, Result,
-    adapter::{Method, Recipe, tuning::Preset},
+    adapter::{
+        Method, Recipe,
+        tuning::{EPOCHS, Preset},
+    },
     data::Shots,
-    weights::checkpoint::hex,
+    hash,
 };
 
 /// Longer folder names are cut, because file systems have limits and people patience.
@@ -23,6 +25,7 @@ pub struct MethodEntry {
     method: Method,
     preset: Preset,
     steps_per_shot: Option<usize>,
+    epochs: Option<usize>,
     changes: Table,
 }
 
@@ -30,8 +33,8 @@ impl TryFrom<Value> for MethodEntry {
     type Error = Error;
 
     /// Reads `"meta"` or `{ name = "meta", steps = 400, optimiser = { learning_rate = 1e-4 }, label = "meta-slow" }`. Beside
-    /// the recipe's own settings there are `preset` (`"student"`, `"clip-lora"`) for training through the towers, and
-    /// `steps-per-shot` in place of `steps`.
+    /// the recipe's own settings there are `preset` (`"student"`, `"clip-lora"`) for training through the towers, and in place of
+    /// `steps` there can be `steps-per-shot` or, for training through the towers, `epochs`.
     fn try_from(value: Value) -> Result<Self> {
         let mut changes = match value {
             Value::String(name) => Table::from_iter([("name".to_owned(), Value::String(name))]),
@@ -49,12 +52,29 @@ impl TryFrom<Value> for MethodEntry {
         let method: Method = name.parse()?;
         let preset = changes.remove("preset").map(Value::try_into).transpose();
         let preset: Option<Preset> = preset.map_err(|error| wrong(method, &error))?;
-        if preset.is_some() && !matches!(method, Method::Tuning(_)) {
-            return Err(wrong(method, "preset is for training through the towers; leave it out"));
+        let count =
+            |value: Option<Value>| value.map(Value::try_into).transpose().map_err(|error| wrong(method, &error));
+        let steps_per_shot: Option<usize> =
+            count(changes.remove("steps-per-shot").or_else(|| changes.remove("steps_per_shot")))?;
+        let epochs: Option<usize> = count(changes.remove("epochs"))?;
+        for (key, given) in [("preset", preset.is_some()), ("epochs", epochs.is_some())] {
+            if given && !matches!(method, Method::Tuning(_)) {
+                return Err(wrong(method, format!("{key} is for training through the towers; leave it out")));
+            }
         }
-        let steps_per_shot = changes.remove("steps-per-shot").or_else(|| changes.remove("steps_per_shot"));
-        let steps_per_shot = steps_per_shot.map(Value::try_into).transpose().map_err(|error| wrong(method, &error))?;
-        let entry = Self { label, method, preset: preset.unwrap_or_default(), steps_per_shot, changes };
+        if epochs == Some(0) {
+            return Err(wrong(method, "epochs = 0 trains nothing; give at least one"));
+        }
+        let given = [
+            ("steps", changes.contains_key("steps")),
+            ("steps-per-shot", steps_per_shot.is_some()),
+            ("epochs", epochs.is_some()),
+        ];
+        let given: Vec<&str> = given.into_iter().filter_map(|(key, given)| given.then_some(key)).collect();
+        if given.len() > 1 {
+            return Err(wrong(method, format!("it has {}; give one", given.join(" and "))));
+        }
+        let entry = Self { label, method, preset: preset.unwrap_or_default(), steps_per_shot, epochs, changes };
         // Wrong settings are wrong at any number of shots.
         entry.recipe(Shots::PerClass(1))?;
         Ok(entry)
@@ -62,31 +82,37 @@ impl TryFrom<Value> for MethodEntry {
 }
 
 impl MethodEntry {
-    /// The settings for a number of shots, as a single run has them.
+    /// Passes over the images to learn from, where the steps of training through the towers follow from those: given, or as in a
+    /// single run where all images are learnt from and nothing else is said.
+    pub fn epochs(&self, shots: Shots) -> Option<usize> {
+        let otherwise = self.steps_per_shot.is_some() || self.changes.contains_key("steps");
+        let usual = matches!(self.method, Method::Tuning(_)) && shots == Shots::All && !otherwise;
+        self.epochs.or(usual.then_some(EPOCHS))
+    }
+
+    /// The settings for a number of shots, as a single run has them. How many steps [`MethodEntry::epochs`] are is not known yet.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names a setting which the method does not have, or whose value does not fit; steps that would
-    /// follow from the number of shots where all there are is asked for.
+    /// [`Error::Usage`] that names a setting which the method does not have, or whose value does not fit; steps for each shot
+    /// where all there are is asked for.
     pub fn recipe(&self, shots: Shots) -> Result<Recipe> {
         let method = self.method;
         let mut default = Recipe::from(method);
         let mut steps_per_shot = self.steps_per_shot;
         if let Recipe::Tuning(config) = &mut default {
             config.batch = self.preset.batch();
-            if !self.changes.contains_key("steps") {
+            if !self.changes.contains_key("steps") && self.epochs(shots).is_none() {
                 steps_per_shot = steps_per_shot.or(Some(self.preset.steps_per_shot()));
             }
         }
         let mut changes = self.changes.clone();
         if let Some(steps) = steps_per_shot {
             let Shots::PerClass(shots) = shots else {
-                let why = "the number of steps does not follow from shots = \"all\"; give steps";
+                let why = "steps-per-shot is for each shot, which shots = \"all\" does not count; give steps";
                 return Err(wrong(method, why));
             };
             let steps = i64::try_from(steps.saturating_mul(shots.max(1))).unwrap_or(i64::MAX);
-            if changes.insert("steps".to_owned(), Value::Integer(steps)).is_some() {
-                return Err(wrong(method, "it has both steps and steps-per-shot; give one"));
-            }
+            changes.insert("steps".to_owned(), Value::Integer(steps));
         }
         let recipe = change(&default, &changes).map_err(|why| wrong(method, &why))?;
         if recipe.method() != method {
@@ -148,7 +174,7 @@ fn label_of(name: &str, changes: &Table) -> String {
     if label.len() <= LONGEST {
         return label;
     }
-    format!("{name},{}", &hex(&Sha256::digest(&label))[..12])
+    format!("{name},{}", &hash::sha256(&label)[..12])
 }
 
 fn shown(changes: &Table) -> String {

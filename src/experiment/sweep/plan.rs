@@ -20,6 +20,7 @@ use toml::{Table, Value};
 use super::{kubernetes::Kubernetes, method::MethodEntry, slurm::Slurm};
 use crate::{
     Error, Result,
+    clip::Precision,
     data::{Shots, templates},
     experiment::plan::{self, LogitScale},
 };
@@ -66,6 +67,8 @@ pub struct SweepPlan {
     pub base_to_novel: bool,
     /// Where to compute, as `--device`.
     pub device: Option<String>,
+    /// What the towers compute in, as `--precision`.
+    pub precision: Option<Precision>,
     /// The sweep's folder.
     pub out: Option<PathBuf>,
     /// How to run it as a Slurm job array.

@@ -69,7 +69,7 @@ impl Hasher {
             Self::GitBlob(hasher) => hasher.finalize().to_vec(),
             Self::Md5(hasher) => hasher.finalize().to_vec(),
         };
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hash::hex(&bytes)
     }
 }
 

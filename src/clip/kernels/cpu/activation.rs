@@ -1,10 +1,12 @@
 //! The activations by themselves, and their derivatives: training needs what comes before an activation too, so there it
 //! is not fused into the product.
 
+use std::mem::MaybeUninit;
+
 use super::super::Activation;
 use super::exp;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::Output;
+use super::tile::{NewOutput, written};
 use crate::platform::parallel;
 
 /// Numbers a task: enough to be worth handing to a thread.
@@ -22,16 +24,17 @@ pub fn activate_backward(x: &[f32], activation: Activation, gradient: &[f32], in
 }
 
 fn chunks(x: &[f32], gradient: Option<&[f32]>, activation: Activation, instructions: Instructions) -> Vec<f32> {
-    let mut result = vec![0.0; x.len()];
-    let output = Output::new(&mut result);
-    parallel::for_each(x.len().div_ceil(CHUNK), |task| {
-        let place = task * CHUNK..x.len().min((task + 1) * CHUNK);
-        // SAFETY: no other task has this chunk.
-        let output = unsafe { output.piece(place.start, place.len()) };
-        let gradient = gradient.map(|gradient| &gradient[place.clone()]);
-        instructions.run(Chunk { x: &x[place], gradient, activation, output });
-    });
-    result
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(x.len().div_ceil(CHUNK), |task| {
+            let place = task * CHUNK..x.len().min((task + 1) * CHUNK);
+            // SAFETY: no other task has this chunk.
+            let output = unsafe { output.piece(place.start, place.len()) };
+            let gradient = gradient.map(|gradient| &gradient[place.clone()]);
+            instructions.run(Chunk { x: &x[place], gradient, activation, output });
+        });
+    };
+    // SAFETY: the chunks are all of it, and a task writes all of its own.
+    unsafe { written(x.len(), fill) }
 }
 
 struct Chunk<'a> {
@@ -39,7 +42,7 @@ struct Chunk<'a> {
     /// Present for the derivative.
     gradient: Option<&'a [f32]>,
     activation: Activation,
-    output: &'a mut [f32],
+    output: &'a mut [MaybeUninit<f32>],
 }
 
 impl Kernel for Chunk<'_> {
@@ -63,7 +66,7 @@ impl Kernel for Chunk<'_> {
                     }
                 }
             };
-            simd.write(to, y);
+            simd.write_new(to, y);
         }
     }
 }

@@ -34,42 +34,51 @@ pub fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.scale(y, n)
 }
 
+/// `2ʳ` for `|r| ≤ ½`: `(2ʳ − 1) / r` is a polynomial of least squares in Chebyshev points. `2ˣ = 2ⁿ 2ʳ` with whole `n`.
+const POWER: [f32; 6] =
+    [1.0, 0.693_146_884_4, 0.240_222_379_6, 0.055_508_930_24, 0.009_671_698_324, 0.001_321_867_224_8];
+
 /// `2ˣ` for `x` that is not positive, with a relative error of about 10⁻⁷. The argument is held above −126, where the result is a
 /// normal number; NaN stays NaN. Half the work of [`exp`].
-///
-/// `2ˣ = 2ⁿ 2ʳ` with whole `n` and `|r| ≤ ½`; `(2ʳ − 1) / r` is a polynomial of least squares in Chebyshev points.
 #[inline(always)]
 pub fn exp2<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    const P: [f32; 6] =
-        [1.0, 0.693_146_884_4, 0.240_222_379_6, 0.055_508_930_24, 0.009_671_698_324, 0.001_321_867_224_8];
     let x = simd.max(simd.splat(-126.0), x);
     let n = simd.round(x);
-    simd.scale(polynomial(simd, simd.sub(x, n), P), n)
+    simd.scale(polynomial(simd, simd.sub(x, n), POWER), n)
+}
+
+/// `2^(factor · x)` for a constant `factor` that is not 0. The exponent is held within ±125, where one more than the result has a
+/// normal number for its reciprocal; NaN stays NaN. Where multiplication and addition are one instruction, the exponent is never
+/// rounded, only what it lacks to a whole number.
+#[inline(always)]
+fn power<S: Simd>(simd: S, x: S::Vector, factor: f32) -> S::Vector {
+    let most = 125.0 / factor.abs();
+    let x = simd.min(simd.splat(most), simd.max(simd.splat(-most), x));
+    let n = simd.round(simd.mul(x, simd.splat(factor)));
+    let r = simd.mul_add(x, simd.splat(factor), simd.sub(simd.splat(0.0), n));
+    simd.scale(polynomial(simd, r, POWER), n)
 }
 
 /// `x · σ(1.702 x)`
 #[inline(always)]
 pub fn quick_gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    let e = exp(simd, simd.mul(x, simd.splat(-1.702)));
-    simd.div(x, simd.add(simd.splat(1.0), e))
+    simd.div(x, simd.add(simd.splat(1.0), power(simd, x, -1.702 * LOG2_E)))
 }
 
 /// `x · σ(x)` (Elfwing, Uchibe and Doya, 2017).
 #[inline(always)]
 pub fn silu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    let e = exp(simd, simd.sub(simd.splat(0.0), x));
-    simd.div(x, simd.add(simd.splat(1.0), e))
+    simd.div(x, simd.add(simd.splat(1.0), power(simd, x, -LOG2_E)))
 }
 
 /// The derivative of [`quick_gelu`]: `σ + 1.702 x σ (1 − σ)` with `σ = σ(1.702 x)`.
 #[inline(always)]
 pub fn quick_gelu_derivative<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let one = simd.splat(1.0);
-    let scaled = simd.mul(x, simd.splat(1.702));
-    let e = exp(simd, simd.sub(simd.splat(0.0), scaled));
+    let e = power(simd, x, -1.702 * LOG2_E);
     let sigmoid = simd.div(one, simd.add(one, e));
     // 1 − σ = e σ, without taking apart what is nearly equal.
-    let rest = simd.mul(simd.mul(e, sigmoid), scaled);
+    let rest = simd.mul(simd.mul(e, sigmoid), simd.mul(x, simd.splat(1.702)));
     simd.mul_add(sigmoid, rest, sigmoid)
 }
 

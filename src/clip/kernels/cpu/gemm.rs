@@ -5,12 +5,16 @@
 //! back while the next one is asked for. The rows need no packing: their own order serves as well (measured).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::super::Activation;
 use super::exp;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::gemm_tiles;
+use super::panels::{Panels, Shape};
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, written};
-use crate::platform::parallel;
+use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, with_scratch, written};
+use crate::{clip::Storage, platform::parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
 const DEPTH_BLOCK: usize = 768;
@@ -23,49 +27,68 @@ const LEAST_ROWS: usize = 48;
 
 /// A weight `[outputs, inputs]` in panels: `[panel][input][column]`, zeros in the last panel's missing columns.
 pub struct Packed {
-    pub(super) panels: Aligned,
+    pub(super) panels: Panels,
     pub(super) outputs: usize,
     pub(super) inputs: usize,
     pub(super) width: usize,
     pub(super) instructions: Instructions,
+    /// Of how many bfloat16 numbers each number is the sum.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub(super) parts: usize,
 }
 
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Packed [{}, {}] for {:?}", self.outputs, self.inputs, self.instructions)
+        let Self { outputs, inputs, instructions, .. } = self;
+        write!(f, "Packed [{outputs}, {inputs}] in {} for {instructions:?}", self.storage())
     }
 }
 
 impl Packed {
-    /// Packs `weight` `[outputs, inputs]`.
+    /// Packs `weight` `[outputs, inputs]` in f32.
     pub fn new(weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
-        assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
-        let width = instructions.panel();
-        let mut panels = Aligned::zeros(outputs.div_ceil(width) * inputs * width);
-        if inputs > 0 {
-            for (rows, panel) in
-                weight.chunks(width * inputs).zip(panels.as_mut_slice().chunks_exact_mut(width * inputs))
-            {
-                for (column, row) in rows.chunks_exact(inputs).enumerate() {
-                    for (value, to) in row.iter().zip(panel[column..].iter_mut().step_by(width)) {
-                        *to = *value;
-                    }
-                }
-            }
-        }
-        Self { panels, outputs, inputs, width, instructions }
+        Self::stored(Storage::F32, weight, outputs, inputs, instructions)
     }
 
-    /// The weight `[outputs, inputs]` again, to the bit.
+    /// Packs `weight` `[outputs, inputs]` in any form.
+    pub fn stored(storage: Storage, weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
+        assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
+        let width = instructions.panel();
+        let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage);
+        Self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            parts: panels.parts(),
+            panels,
+            outputs,
+            inputs,
+            width,
+            instructions,
+        }
+    }
+
+    /// The form that its numbers have in memory.
+    pub fn storage(&self) -> Storage {
+        self.panels.storage()
+    }
+
+    /// The weight `[outputs, inputs]` again, to the bit as it is stored.
     pub fn unpacked(&self) -> Vec<f32> {
-        let panels = self.panels.as_slice();
-        let mut weight = Vec::with_capacity(self.outputs * self.inputs);
-        for output in 0..self.outputs {
+        self.rows(0..self.outputs)
+    }
+
+    /// Some rows of the weight, `[rows, inputs]`.
+    pub fn rows(&self, outputs: impl Iterator<Item = usize>) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(outputs.size_hint().0 * self.inputs);
+        for output in outputs {
             let (panel, column) = (output / self.width, output % self.width);
             let start = panel * self.inputs * self.width + column;
-            weight.extend((0..self.inputs).map(|input| panels[start + input * self.width]));
+            let numbers = (0..self.inputs).map(|input| self.panels.get(start + input * self.width));
+            match self.panels.scales() {
+                Some(scales) => rows.extend(numbers.map(|number| number * scales[output])),
+                None => rows.extend(numbers),
+            }
         }
-        weight
+        rows
     }
 
     /// How many outputs and inputs.
@@ -90,23 +113,53 @@ impl Packed {
         if size == 0 || self.inputs == 0 {
             return vec![0.0; size];
         }
-        let panels = self.panels();
-        let block = rows_in_block(rows, self.inputs, panels);
+        let (panels, block) = (self.panels(), self.rows_in_block(rows));
+        let blocks = rows.div_ceil(block);
+        let groups = self.groups(blocks);
         let fill = |output: &NewOutput<'_>| {
-            parallel::for_each(rows.div_ceil(block) * panels, |task| {
-                let (start, panel) = (task / panels * block, task % panels);
+            parallel::for_each(blocks * groups, |task| {
+                let (start, group) = (task / groups * block, task % groups);
                 let rows = block.min(rows - start);
                 let x = &x[start * self.inputs..];
-                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panel });
+                let panels = group * panels / groups..(group + 1) * panels / groups;
+                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panels });
             });
         };
         // SAFETY: every row has its columns in some panel, and a block writes all of both.
         unsafe { written(size, fill) }
     }
 
-    /// One block of rows times one panel, for those who make the rows on the way.
+    /// One block of rows times some panels, for those who make the rows on the way.
     pub(crate) fn block(&self, block: Block<'_>) {
-        self.instructions.run(block);
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::multiply(&block);
+        }
+        if self.storage() == Storage::F32 {
+            self.instructions.run(Product { block, scratch: &mut [] });
+        } else {
+            let size = DEPTH_BLOCK.min(self.inputs) * self.width;
+            with_scratch(size, |scratch| self.instructions.run(Product { block, scratch }));
+        }
+    }
+
+    /// How many rows a task takes, of `rows`; equal in all tasks but the last.
+    pub(crate) fn rows_in_block(&self, rows: usize) -> usize {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::rows_in_block(rows);
+        }
+        rows_in_block(rows, self.inputs, self.panels())
+    }
+
+    /// Among how many tasks the panels are shared where the rows are cut into `blocks`.
+    fn groups(&self, blocks: usize) -> usize {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::groups(blocks, self.panels());
+        }
+        let _ = blocks;
+        self.panels()
     }
 
     /// How many panels there are.
@@ -115,15 +168,14 @@ impl Packed {
     }
 }
 
-/// How many rows a task takes: what the cache holds, fewer where the threads would otherwise lack tasks, equal in all
-/// tasks but the last.
-pub(crate) fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
+/// How many rows a task takes that vectors compute: what the cache holds, fewer where the threads would otherwise lack tasks.
+fn rows_in_block(rows: usize, inputs: usize, panels: usize) -> usize {
     let by_cache = rows.div_ceil((ROW_BLOCK / inputs.max(1)).max(LEAST_ROWS));
     let by_threads = (4 * parallel::threads()).div_ceil(panels).min(rows.div_ceil(LEAST_ROWS));
     rows.div_ceil(by_cache.max(by_threads)).next_multiple_of(MOST_ROWS)
 }
 
-/// One block of rows times one panel.
+/// One block of rows times some panels.
 pub(crate) struct Block<'a> {
     pub weights: &'a Packed,
     /// The block's rows, `[rows, inputs]`.
@@ -137,42 +189,52 @@ pub(crate) struct Block<'a> {
     /// Which row of all is the first.
     pub start: usize,
     pub rows: usize,
-    pub panel: usize,
+    pub panels: Range<usize>,
 }
 
-impl Kernel for Block<'_> {
+/// The work of a [`Block`].
+struct Product<'a> {
+    block: Block<'a>,
+    /// Room for the deepest piece of a panel whose numbers are not f32 where they lie.
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match S::COLUMNS {
-            4 => self.product::<S, 4>(simd),
-            2 => self.product::<S, 2>(simd),
-            columns => unreachable!("no microkernel is {columns} vectors wide"),
+        for panel in self.block.panels.clone() {
+            match S::COLUMNS {
+                4 => self.block.product::<S, 4>(simd, panel, self.scratch),
+                2 => self.block.product::<S, 2>(simd, panel, self.scratch),
+                columns => unreachable!("no microkernel is {columns} vectors wide"),
+            }
         }
     }
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S) {
+    fn product<S: Simd, const COLUMNS: usize>(&self, simd: S, index: usize, scratch: &mut [f32]) {
         let (inputs, width, most) = (self.weights.inputs, COLUMNS * S::LANES, rows_at_once::<S>(COLUMNS));
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
         // Sums are kept from one depth to the next; where there is no next one, those of a tile are enough.
         let mut sums = Aligned::zeros(if inputs > DEPTH_BLOCK { self.rows } else { most.min(self.rows) } * width);
         let sums = sums.as_mut_slice();
-        let mut panels = &self.weights.panels.as_slice()[self.panel * inputs * width..];
+        let panels = &self.weights.panels;
         for from in (0..inputs).step_by(DEPTH_BLOCK) {
             let depth = DEPTH_BLOCK.min(inputs - from);
             let last = from + depth == inputs;
-            let (panel, next) = panels.split_at(depth * width);
+            let start = (index * inputs + from) * width;
+            let panel = panels.read(simd, start, depth * width, scratch);
             // What the next depth, or the next task, starts with, a share for each tile.
-            let mut ahead = next[..next.len().min(depth * width)]
-                .chunks((depth * width).div_ceil(self.rows.div_ceil(most)).next_multiple_of(LINE));
+            let next = panels.memory(start + depth * width, depth * width);
+            let mut ahead = next.chunks(next.len().div_ceil(self.rows.div_ceil(most)).next_multiple_of(LINE).max(LINE));
             for row in (0..self.rows).step_by(most) {
                 let rows = most.min(self.rows - row);
                 if last {
-                    self.ask_for_residual(simd, row, rows, width);
+                    self.ask_for_residual(simd, index, row..row + rows);
                 }
                 let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
                 let kept = if inputs > DEPTH_BLOCK { row } else { 0 };
@@ -181,26 +243,26 @@ impl Block<'_> {
                 multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
                 // Right behind the product, so that writing the result happens while the next tile is computed.
                 if last {
-                    self.finish(simd, row, sums, width);
+                    self.finish(simd, index, row, sums, width);
                 }
             }
-            panels = next;
         }
     }
 
-    /// Where a row's part in this panel lies in the result: start and length.
+    /// Where a row's part in a panel lies in the result: start and length.
     #[inline(always)]
-    fn place(&self, row: usize, width: usize) -> (usize, usize) {
-        let first = self.panel * width;
-        ((self.start + row) * self.weights.outputs + first, width.min(self.weights.outputs - first))
+    fn place(&self, panel: usize, row: usize) -> (usize, usize) {
+        let (outputs, width) = (self.weights.outputs, self.weights.width);
+        let first = panel * width;
+        ((self.start + row) * outputs + first, width.min(outputs - first))
     }
 
-    /// Lets the residual of `rows` rows come while they are multiplied.
+    /// Lets the residual of some rows come while others are computed.
     #[inline(always)]
-    fn ask_for_residual<S: Simd>(&self, simd: S, row: usize, rows: usize, width: usize) {
+    pub(super) fn ask_for_residual<S: Simd>(&self, simd: S, panel: usize, rows: Range<usize>) {
         if let Some(residual) = self.residual {
-            for row in row..row + rows {
-                let (at, columns) = self.place(row, width);
+            for row in rows {
+                let (at, columns) = self.place(panel, row);
                 for line in residual[at..at + columns].chunks(LINE) {
                     simd.prefetch(line.as_ptr());
                 }
@@ -208,26 +270,28 @@ impl Block<'_> {
         }
     }
 
-    /// Writes rows of the result from their sums.
+    /// Writes rows of the result, from `row` on, from their sums `[rows, width]`.
     #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, row: usize, sums: &[f32], width: usize) {
+    pub(super) fn finish<S: Simd>(&self, simd: S, panel: usize, row: usize, sums: &[f32], width: usize) {
         for (index, sums) in sums.chunks_exact(width).enumerate() {
-            let (at, columns) = self.place(row + index, width);
+            let (at, columns) = self.place(panel, row + index);
             // SAFETY: no other task has these rows of this panel.
             let output = unsafe { self.output.piece(at, columns) };
-            let bias = self.bias.map(|bias| &bias[self.panel * width..][..columns]);
+            let bias = self.bias.map(|bias| &bias[panel * width..][..columns]);
             let residual = self.residual.map(|residual| &residual[at..at + columns]);
-            finish(simd, output, sums, bias, self.activation, residual);
+            let scales = self.weights.panels.scales().map(|scales| &scales[panel * width..][..width]);
+            finish(simd, output, sums, scales, bias, self.activation, residual);
         }
     }
 }
 
-/// `output = activation(sums + bias) + residual`
+/// `output = activation(sums · scales + bias) + residual`
 #[inline(always)]
 fn finish<S: Simd>(
     simd: S,
     output: &mut [MaybeUninit<f32>],
     sums: &[f32],
+    scales: Option<&[f32]>,
     bias: Option<&[f32]>,
     activation: Activation,
     residual: Option<&[f32]>,
@@ -236,6 +300,9 @@ fn finish<S: Simd>(
         let at = index * S::LANES;
         let end = at + to.len();
         let mut sum = simd.read(&sums[at..]);
+        if let Some(scales) = scales {
+            sum = simd.mul(sum, simd.read(&scales[at..]));
+        }
         if let Some(bias) = bias {
             sum = simd.add(sum, simd.read(&bias[at..end]));
         }

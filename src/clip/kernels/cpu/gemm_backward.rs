@@ -7,8 +7,9 @@
 
 use super::super::Activation;
 use super::gemm::Packed;
+use super::panels::Panels;
 use super::simd::{Kernel, Simd};
-use super::tile::{Aligned, LINE, Output};
+use super::tile::{Aligned, LINE, Output, with_scratch};
 use crate::platform::parallel;
 
 impl Packed {
@@ -30,9 +31,21 @@ impl Packed {
         parallel::for_each(count, |panel| {
             // SAFETY: no other task has this panel.
             let turned = unsafe { output.piece(panel * size, size) };
-            instructions.run(Turn { weights: self, panel, turned });
+            with_scratch(width * width, |scratch| {
+                instructions.run(Turn { weights: self, panel, turned, scratch });
+            });
         });
-        Self { panels, outputs: inputs, inputs: outputs, width, instructions }
+        let panels = Panels::F32(panels);
+        Self {
+            // What is multiplied by its scale has other bits than before.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            parts: if self.panels.scales().is_some() { panels.parts() } else { self.parts },
+            panels,
+            outputs: inputs,
+            inputs: outputs,
+            width,
+            instructions,
+        }
     }
 }
 
@@ -41,13 +54,15 @@ struct Turn<'a> {
     weights: &'a Packed,
     panel: usize,
     turned: &'a mut [f32],
+    /// Room for a square.
+    scratch: &'a mut [f32],
 }
 
 impl Kernel for Turn<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let width = S::LANES * S::COLUMNS;
         assert_eq!(width, self.weights.width, "weights were packed for other instructions");
         let inputs = self.weights.inputs;
@@ -55,12 +70,21 @@ impl Kernel for Turn<'_> {
         let columns = width.min(inputs - first);
         for (panel, turned) in self.turned.chunks_mut(width * width).enumerate() {
             // So many inputs of one panel lie together.
-            let square = &self.weights.panels.as_slice()[(panel * inputs + first) * width..][..columns * width];
+            let start = (panel * inputs + first) * width;
+            let square = self.weights.panels.read(simd, start, columns * width, self.scratch);
             // A line of the cache at a time: what is written stays close.
             for (block, square) in square.chunks(LINE * width).enumerate() {
                 for (column, turned) in turned.chunks_exact_mut(width).enumerate() {
                     for (to, input) in turned[block * LINE..].iter_mut().zip(square.chunks_exact(width)) {
                         *to = input[column];
+                    }
+                }
+            }
+            // What was a column is a row now.
+            if let Some(scales) = self.weights.panels.scales() {
+                for (row, scale) in turned.chunks_exact_mut(width).zip(&scales[panel * width..]) {
+                    for vector in row.chunks_exact_mut(S::LANES) {
+                        simd.write(vector, simd.mul(simd.read(vector), simd.splat(*scale)));
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The gradient of layer normalisation by its input: mean and variance are computed again from the row, which is cheaper
 //! than to keep them apart.
 
+use std::mem::MaybeUninit;
+
 use super::layer_norm::ROWS;
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::Output;
+use super::tile::{NewOutput, written};
 use crate::platform::parallel;
 
 /// The gradient by `x` `[rows, width]` of [`super::layer_norm::layer_norm`], whose result's gradient is `gradient`
@@ -18,20 +20,21 @@ pub fn layer_norm_backward(
 ) -> Vec<f32> {
     let width = gamma.len();
     assert_eq!(x.len(), gradient.len(), "x and gradient have unlike numbers of elements");
-    let mut result = vec![0.0; x.len()];
     if x.is_empty() {
-        return result;
+        return Vec::new();
     }
     assert!(x.len().is_multiple_of(width), "x is not [rows, {width}]");
     let size = ROWS * width;
-    let output = Output::new(&mut result);
-    parallel::for_each(x.len().div_ceil(size), |task| {
-        let place = task * size..x.len().min((task + 1) * size);
-        // SAFETY: no other task has these rows.
-        let output = unsafe { output.piece(place.start, place.len()) };
-        instructions.run(Rows { x: &x[place.clone()], gamma, epsilon, gradient: &gradient[place], output });
-    });
-    result
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(x.len().div_ceil(size), |task| {
+            let place = task * size..x.len().min((task + 1) * size);
+            // SAFETY: no other task has these rows.
+            let output = unsafe { output.piece(place.start, place.len()) };
+            instructions.run(Rows { x: &x[place.clone()], gamma, epsilon, gradient: &gradient[place], output });
+        });
+    };
+    // SAFETY: the tasks' rows are all rows, and a task writes all of its own.
+    unsafe { written(x.len(), fill) }
 }
 
 struct Rows<'a> {
@@ -39,7 +42,7 @@ struct Rows<'a> {
     gamma: &'a [f32],
     epsilon: f32,
     gradient: &'a [f32],
-    output: &'a mut [f32],
+    output: &'a mut [MaybeUninit<f32>],
 }
 
 impl Kernel for Rows<'_> {
@@ -68,7 +71,7 @@ impl Kernel for Rows<'_> {
                 let g = simd.mul(simd.read(&gradient[at.clone()]), simd.read(&gamma[at.clone()]));
                 let n = simd.mul(simd.sub(simd.read(&x[at]), means), scales);
                 let rest = simd.sub(simd.sub(g, sum), simd.mul(n, product));
-                simd.write(to, simd.mul(rest, scales));
+                simd.write_new(to, simd.mul(rest, scales));
             }
         }
     }

@@ -3,10 +3,12 @@
 //! The products are so thin that reading `x` is what they cost. So every row is read once for all groups and stays in the
 //! first-level cache; the masks are hashed on the way and never written anywhere.
 
+use std::mem::MaybeUninit;
+
 use super::super::Dropout;
 use super::super::dropout::{MULTIPLIERS, SHIFTS, STRIDE, seed_terms};
 use super::simd::{Instructions, Kernel, Simd};
-use super::tile::{Aligned, Output};
+use super::tile::{Aligned, NewOutput, Output, written};
 use crate::platform::parallel;
 
 /// Rows at once: each number of `down` that is read serves so many.
@@ -167,17 +169,21 @@ pub fn low_rank_down_backward(
     let (rows, size) = (branch.rows(), branch.rows_in_task());
     assert_eq!(gradient.len(), rows * branch.outputs(), "gradient is not [{rows}, {}]", branch.outputs());
     let tasks = rows.div_ceil(size);
-    let (mut by_x, mut sums) = (vec![0.0; x.len()], vec![0.0; tasks * down.len()]);
-    let (output, partial) = (Output::new(&mut by_x), Output::new(&mut sums));
-    parallel::for_each(tasks, |task| {
-        let first = task * size;
-        let rows = size.min(rows - first);
-        // SAFETY: no other task has these rows.
-        let by_x = unsafe { output.piece(first * width, rows * width) };
-        // SAFETY: no other task has this sum.
-        let by_down = unsafe { partial.piece(task * down.len(), down.len()) };
-        instructions.run(Backward { branch, gradient, first, rows, by_x, by_down });
-    });
+    let mut sums = vec![0.0; tasks * down.len()];
+    let partial = Output::new(&mut sums);
+    let fill = |output: &NewOutput<'_>| {
+        parallel::for_each(tasks, |task| {
+            let first = task * size;
+            let rows = size.min(rows - first);
+            // SAFETY: no other task has these rows.
+            let by_x = unsafe { output.piece(first * width, rows * width) };
+            // SAFETY: no other task has this sum.
+            let by_down = unsafe { partial.piece(task * down.len(), down.len()) };
+            instructions.run(Backward { branch, gradient, first, rows, by_x, by_down });
+        });
+    };
+    // SAFETY: the tasks' rows are all rows, and a task writes all of its own.
+    let by_x = unsafe { written(x.len(), fill) };
     let mut by_down = vec![0.0; down.len()];
     if !down.is_empty() {
         for sums in sums.chunks_exact(down.len()) {
@@ -192,7 +198,7 @@ struct Backward<'a> {
     gradient: &'a [f32],
     first: usize,
     rows: usize,
-    by_x: &'a mut [f32],
+    by_x: &'a mut [MaybeUninit<f32>],
     by_down: &'a mut [f32],
 }
 
@@ -262,7 +268,7 @@ impl Backward<'_> {
             }
         }
         for (m, &by_x) in by_x.iter().enumerate() {
-            simd.write(&mut self.by_x[(start + m) * width + column..][..lanes], by_x);
+            simd.write_new(&mut self.by_x[(start + m) * width + column..][..lanes], by_x);
         }
     }
 }

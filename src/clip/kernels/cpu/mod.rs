@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`simd`] | vectors: one trait, one implementation for each instruction set, chosen at run time |
 //! | [`tile`] | the microkernel: a few rows times a panel of columns, and the memory it works in |
+//! | `panels` | a packed weight's numbers in memory: f32, half precision, int8 |
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
 //! | [`gemm_backward`] | the product with the same packed weights the other way round |
+//! | `gemm_tiles`, `amx`, `split` | the product on tiles of bfloat16 numbers, into which f32 is split without loss |
 //! | [`attention`], [`attention_backward`] | softmax attention, one head of one image at a time |
 //! | [`layer_norm`], [`layer_norm_backward`] | layer normalisation, a row at a time |
 //! | [`activation`] | the activations outside of a product, and their derivatives |
@@ -19,18 +21,29 @@
 #![allow(clippy::inline_always, reason = "a kernel must be inlined into the function that enables its instructions")]
 
 pub mod activation;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 pub mod attention;
 pub mod attention_backward;
 pub mod exp;
 pub mod gemm;
 pub mod gemm_backward;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod gemm_tiles;
 pub mod layer_norm;
 pub mod layer_norm_backward;
 pub mod low_rank;
+mod panels;
 pub mod simd;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod split;
 pub mod tile;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_backward;
+#[cfg(test)]
+mod tests_storage;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests_tiles;

@@ -138,28 +138,36 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
 }
 
 /// Zeros that start at a cache line: a vector that straddles two lines is read at half the speed.
-pub struct Aligned {
-    values: Vec<f32>,
+pub struct Aligned<T = f32> {
+    values: Vec<T>,
     start: usize,
     length: usize,
 }
 
-impl Aligned {
+impl<T: Clone + Default> Aligned<T> {
     /// `length` zeros.
     pub fn zeros(length: usize) -> Self {
-        let values = vec![0.0; length + LINE];
+        let line = LINE * size_of::<f32>() / size_of::<T>();
+        let values = vec![T::default(); length + line];
         // `align_offset` may say that it cannot tell; then nothing is lost but speed.
-        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(line);
         Self { values, start, length }
     }
 
+    /// Grows to `length` numbers, whatever they are, if it is shorter.
+    pub fn reserve(&mut self, length: usize) {
+        if self.length < length {
+            *self = Self::zeros(length);
+        }
+    }
+
     /// The numbers.
-    pub fn as_slice(&self) -> &[f32] {
+    pub fn as_slice(&self) -> &[T] {
         &self.values[self.start..self.start + self.length]
     }
 
     /// The numbers, to be written.
-    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.values[self.start..self.start + self.length]
     }
 }
@@ -171,9 +179,7 @@ pub fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
         static SCRATCH: RefCell<Aligned> = RefCell::new(Aligned::zeros(0));
     }
     let mut scratch = SCRATCH.replace(Aligned::zeros(0));
-    if scratch.length < length {
-        scratch = Aligned::zeros(length);
-    }
+    scratch.reserve(length);
     let result = work(&mut scratch.as_mut_slice()[..length]);
     SCRATCH.set(scratch);
     result

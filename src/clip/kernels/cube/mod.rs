@@ -40,6 +40,8 @@ where
     /// `[in, out]`, as it lies in memory.
     type Matrix = Tensor<Self, 2>;
 
+    const MIXES_BITS: bool = true;
+
     fn computes_in(precision: Precision, device: &Self::Device) -> bool {
         Self::supports_dtype(device, precision.dtype().into())
     }

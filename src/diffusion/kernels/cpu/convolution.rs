@@ -6,7 +6,7 @@
 use super::super::Placement;
 use super::winograd;
 use crate::clip::kernels::Activation;
-use crate::clip::kernels::cpu::gemm::{Block, Packed, rows_in_block};
+use crate::clip::kernels::cpu::gemm::{Block, Packed};
 use crate::clip::kernels::cpu::simd::{Instructions, Simd};
 use crate::clip::kernels::cpu::tile::{NewOutput, with_scratch, written};
 use crate::platform::parallel;
@@ -145,7 +145,7 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
     if places * outputs == 0 {
         return Vec::new();
     }
-    let block = rows_in_block(places, inputs, panels);
+    let block = weights.rows_in_block(places);
     let blocks = places.div_ceil(block);
     // Where there are too few blocks for the threads, each is gathered for every group of panels anew.
     let wanted = if parallel::threads() == 1 { 1 } else { 4 * parallel::threads() };
@@ -160,19 +160,17 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
                     let (image, row, column) = (place / (height * width), place / width % height, place % width);
                     gather(picture, placement, [image, row * placement.stride, column * placement.stride], size, patch);
                 }
-                for panel in group * panels / groups..(group + 1) * panels / groups {
-                    weights.block(Block {
-                        weights,
-                        x: patches,
-                        bias: ending.bias,
-                        activation: Activation::Identity,
-                        residual: ending.residual,
-                        output,
-                        start,
-                        rows,
-                        panel,
-                    });
-                }
+                weights.block(Block {
+                    weights,
+                    x: patches,
+                    bias: ending.bias,
+                    activation: Activation::Identity,
+                    residual: ending.residual,
+                    output,
+                    start,
+                    rows,
+                    panels: group * panels / groups..(group + 1) * panels / groups,
+                });
             });
         })
     };

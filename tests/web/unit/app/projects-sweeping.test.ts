@@ -32,7 +32,7 @@ describe('photos that were deleted', () => {
     expect(await bench.kept()).toEqual(['c1', 'c2', 'c3', 'd1']);
     bench.projects.undo();
     expect(await bench.photos.photo(gone)).toBeDefined();
-    expect(await bench.photos.features([gone])).toHaveLength(2);
+    expect((await bench.photos.features([gone])).features).toHaveLength(2);
   });
 
   test('are forgotten when the project is opened the next time, with all that was made of them', async () => {

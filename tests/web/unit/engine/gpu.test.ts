@@ -61,6 +61,12 @@ describe('half precision', () => {
     expect(info.precisionReason).toBeUndefined();
   });
 
+  test('narrow weights are for the processor', async () => {
+    expect((await engine.load('demo', none, 'cpu', 'auto', 'int8')).weights).toBe('int8');
+    expect((await engine.load('demo', none, 'webgpu', 'auto', 'int8')).weights).toBe('auto');
+    expect((await engine.load('demo', none, 'cpu')).weights).toBe('auto');
+  });
+
   test('is nothing for the processor, not even when the GPU is lost for good', async () => {
     expect((await engine.load('demo', none, 'cpu', 'f16')).precision).toBe('f32');
     await engine.load('demo', none, 'webgpu');

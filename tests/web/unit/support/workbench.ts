@@ -8,18 +8,40 @@ import { Projects } from '../../../../www/app/projects.ts';
 import type { ProjectRecord } from '../../../../www/app/record.ts';
 import type { Id, State } from '../../../../www/app/state.ts';
 import type { Engine, ModelInfo } from '../../../../www/engine/engine.ts';
+import type { Precision } from '../../../../www/engine/protocol.ts';
 import type { Pictures } from '../../../../www/engine/pictures.ts';
 import { MemoryStore } from '../../../../www/store/store.ts';
 
 export const EMPTY: State = { ...NOTHING, model: { status: 'ready', name: 'demo' } };
 
-const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1 } as ModelInfo;
+const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1, precision: 'f32' } as ModelInfo;
+
+/** Describes photos by their first byte and by the precision that it computes in. */
+export class FakeModel {
+  precision: Precision = 'f32';
+  /** Photos that it has seen. */
+  seen = 0;
+  /** Called before each answer. */
+  before: () => void = () => undefined;
+
+  get info(): ModelInfo {
+    return { ...MODEL, precision: this.precision };
+  }
+
+  async describe(pixels: Uint8Array): Promise<{ features: Float32Array; precision: Precision }> {
+    this.before();
+    this.seen += pixels.length;
+    const { precision } = this;
+    return { features: Float32Array.from([...pixels].flatMap((value) => [value, precision === 'f16' ? 16 : 32])), precision };
+  }
+}
 
 export interface Workbench {
   readonly container: Container;
   readonly store: MemoryStore;
   readonly projects: Projects;
   readonly photos: Photos;
+  readonly model: FakeModel;
   /** How often the open project was written. */
   readonly writes: () => number;
   /** Names of the photos of each class, in order. */
@@ -41,9 +63,9 @@ export async function workbench(record?: ProjectRecord): Promise<Workbench> {
     if (name.includes('broken')) throw new Error(`${name} cannot be opened`);
     return { width: 2, height: 1, sha256: '', pixels: new Uint8Array(await photo.arrayBuffer()), thumbnail: new Blob(), box: {} };
   };
-  const imageFeatures = async (pixels: Uint8Array): Promise<Float32Array> => Float32Array.from([...pixels].flatMap((value) => [value, 1]));
+  const model = new FakeModel();
   const pictures = { prepare } as unknown as Pictures;
-  const photos = new Photos(container, store, { imageFeatures } as unknown as Engine, pictures, notices, projects, async () => MODEL);
+  const photos = new Photos(container, store, model as unknown as Engine, pictures, notices, projects, async () => MODEL);
   projects.photos = photos;
   const put = vi.spyOn(store, 'put');
   await projects.show(record ?? projects.empty('Test'));
@@ -53,6 +75,7 @@ export async function workbench(record?: ProjectRecord): Promise<Workbench> {
     store,
     projects,
     photos,
+    model,
     writes: () => put.mock.calls.filter(([table]) => table === 'projects').length,
     shown: () => Object.fromEntries(container.state.project.classes.map((card) => [card.name, card.samples.map(({ name }) => name)])),
     told: () => container.state.notices.map(({ text }) => text),

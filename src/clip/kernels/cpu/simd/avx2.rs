@@ -1,19 +1,19 @@
-//! AVX2 with fused multiplication and addition: eight lanes, sixteen registers.
+//! AVX2 with fused multiplication and addition, and F16C, which every processor with them has: eight lanes, sixteen registers.
 
 #[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
 
-/// The proof that the machine has AVX2 and FMA; only [`run`] makes it.
+/// The proof that the machine has AVX2, FMA and F16C; only [`run`] makes it.
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
-/// Runs a kernel compiled for AVX2 and FMA.
+/// Runs a kernel compiled for AVX2, FMA and F16C.
 ///
 /// # Safety
-/// The machine has AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
+/// The machine has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
@@ -38,6 +38,18 @@ impl Simd for Avx2 {
     unsafe fn load(self, from: *const f32) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_int8(self, from: *const i8) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
     }
 
     #[inline(always)]

@@ -41,6 +41,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_int8(self, from: *const i8) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: __m512) {
         // SAFETY: see above.
         unsafe { _mm512_storeu_ps(to, vector) }

@@ -20,6 +20,18 @@ use std::mem::MaybeUninit;
 /// The widest vector of all instruction sets, in elements.
 pub const MAX_LANES: usize = 16;
 
+/// 2¹¹², by which the exponents of f32 and of half precision differ.
+#[allow(dead_code, reason = "some instruction sets convert by themselves")]
+const HALF_SCALE: f32 = f32::from_bits((112 + 127) << 23);
+
+/// The least magnitude in half precision that is infinite or NaN, where f32 has its exponent and fraction.
+#[allow(dead_code, reason = "as above")]
+const HALF_SPECIAL: u32 = 0x7c00 << 13;
+
+/// The exponent of infinity and NaN in f32.
+#[allow(dead_code, reason = "as above")]
+const SPECIAL: u32 = 0xff << 23;
+
 /// An instruction set. A value of it is the proof that the machine has these instructions.
 pub trait Simd: Copy + Send + Sync {
     /// [`Simd::LANES`] numbers in a register.
@@ -46,6 +58,18 @@ pub trait Simd: Copy + Send + Sync {
     /// # Safety
     /// [`Simd::LANES`] numbers can be read from `from`.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
+
+    /// Reads as many numbers in IEEE half precision, each by its bits.
+    ///
+    /// # Safety
+    /// [`Simd::LANES`] numbers can be read from `from`.
+    unsafe fn load_half(self, from: *const u16) -> Self::Vector;
+
+    /// Reads as many whole numbers of eight bits.
+    ///
+    /// # Safety
+    /// [`Simd::LANES`] numbers can be read from `from`.
+    unsafe fn load_int8(self, from: *const i8) -> Self::Vector;
 
     /// Writes a vector.
     ///
@@ -184,6 +208,9 @@ pub struct Instructions(Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
+    /// AVX-512, and tiles for the products with packed weights.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -202,10 +229,19 @@ impl Instructions {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            #[cfg(target_os = "linux")]
+            if super::amx::available() {
+                sets.push(Self(Set::Amx));
+            }
             if std::arch::is_x86_feature_detected!("avx512f") {
                 sets.push(Self(Set::Avx512));
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            let has = [
+                std::arch::is_x86_feature_detected!("avx2"),
+                std::arch::is_x86_feature_detected!("fma"),
+                std::arch::is_x86_feature_detected!("f16c"),
+            ];
+            if has == [true; 3] {
                 sets.push(Self(Set::Avx2));
             }
         }
@@ -228,6 +264,9 @@ impl Instructions {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             // SAFETY: `available` makes the value only where the processor says that it has the instructions.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx => unsafe { avx512::run(kernel) },
+            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::run(kernel) },
             // SAFETY: as above.
@@ -238,6 +277,29 @@ impl Instructions {
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Wasm => kernel.run(wasm::Wasm),
             Set::Scalar => kernel.run(scalar::Scalar),
+        }
+    }
+
+    /// Whether the products with packed weights are computed on tiles.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub(super) fn has_tiles(self) -> bool {
+        self.0 == Set::Amx
+    }
+
+    /// The name of the instruction set.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Set::Amx => "AMX (bf16) and AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "NEON",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Set::Wasm => "WebAssembly SIMD",
+            Set::Scalar => "no vectors",
         }
     }
 

@@ -3,7 +3,7 @@
 #[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::aarch64::*;
 
-use super::Simd;
+use super::{HALF_SCALE, HALF_SPECIAL, SPECIAL, Simd};
 
 /// Needs nothing that the target does not promise.
 #[derive(Clone, Copy)]
@@ -29,6 +29,29 @@ impl Simd for Neon {
     unsafe fn load(self, from: *const f32) -> float32x4_t {
         // SAFETY: see above.
         unsafe { vld1q_f32(from) }
+    }
+
+    // The instruction for it belongs to a type that Rust has not settled yet; see `Scalar::load_half`.
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let half = vmovl_u16(vld1_u16(from));
+            let magnitude = vshlq_n_u32::<13>(vandq_u32(half, vdupq_n_u32(0x7fff)));
+            let scaled = vmulq_f32(vreinterpretq_f32_u32(magnitude), vdupq_n_f32(HALF_SCALE));
+            let special = vandq_u32(vcgeq_u32(magnitude, vdupq_n_u32(HALF_SPECIAL)), vdupq_n_u32(SPECIAL));
+            let sign = vshlq_n_u32::<16>(vandq_u32(half, vdupq_n_u32(0x8000)));
+            vreinterpretq_f32_u32(vorrq_u32(vorrq_u32(vreinterpretq_u32_f32(scaled), special), sign))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_int8(self, from: *const i8) -> float32x4_t {
+        // SAFETY: see above; four bytes have no alignment that a word would need.
+        unsafe {
+            let bytes = vreinterpret_s8_u32(vdup_n_u32(from.cast::<u32>().read_unaligned()));
+            vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Four lanes in plain Rust, for every machine: the compiler finds vector instructions for it where there are some.
 
-use super::Simd;
+use super::{HALF_SCALE, HALF_SPECIAL, SPECIAL, Simd};
 
 /// Needs nothing of the machine.
 #[derive(Clone, Copy)]
@@ -29,6 +29,26 @@ impl Simd for Scalar {
     unsafe fn load(self, from: *const f32) -> [f32; 4] {
         // SAFETY: the caller vouches for four numbers; an array of them has the alignment of one.
         unsafe { from.cast::<[f32; 4]>().read() }
+    }
+
+    // Exponent and fraction move to where f32 has them, and a product puts the exponent's bias right, which is exact and takes
+    // subnormal numbers along. Only infinities and NaN need their exponent set.
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> [f32; 4] {
+        // SAFETY: the caller vouches for four numbers; an array of them has the alignment of one.
+        let halves = unsafe { from.cast::<[u16; 4]>().read() };
+        halves.map(|half| {
+            let magnitude = u32::from(half & 0x7fff) << 13;
+            let scaled = (f32::from_bits(magnitude) * HALF_SCALE).to_bits();
+            let special = if magnitude >= HALF_SPECIAL { SPECIAL } else { 0 };
+            f32::from_bits(scaled | special | u32::from(half & 0x8000) << 16)
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn load_int8(self, from: *const i8) -> [f32; 4] {
+        // SAFETY: as in `load_half`.
+        unsafe { from.cast::<[i8; 4]>().read() }.map(f32::from)
     }
 
     #[inline(always)]

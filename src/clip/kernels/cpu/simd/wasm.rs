@@ -3,7 +3,7 @@
 #[allow(clippy::wildcard_imports, reason = "intrinsics bear their set's prefix")]
 use std::arch::wasm32::*;
 
-use super::Simd;
+use super::{HALF_SCALE, HALF_SPECIAL, SPECIAL, Simd};
 
 /// Needs nothing that a build with `simd128` does not promise.
 #[derive(Clone, Copy)]
@@ -26,6 +26,26 @@ impl Simd for Wasm {
     unsafe fn load(self, from: *const f32) -> v128 {
         // SAFETY: the caller vouches for the memory.
         unsafe { v128_load(from.cast()) }
+    }
+
+    // See `Scalar::load_half`.
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> v128 {
+        // SAFETY: the caller vouches for the memory.
+        let half = unsafe { v128_load64_zero(from.cast()) };
+        let half = u32x4_extend_low_u16x8(half);
+        let magnitude = u32x4_shl(v128_and(half, u32x4_splat(0x7fff)), 13);
+        let scaled = f32x4_mul(magnitude, f32x4_splat(HALF_SCALE));
+        let special = v128_and(u32x4_ge(magnitude, u32x4_splat(HALF_SPECIAL)), u32x4_splat(SPECIAL));
+        let sign = u32x4_shl(v128_and(half, u32x4_splat(0x8000)), 16);
+        v128_or(v128_or(scaled, special), sign)
+    }
+
+    #[inline(always)]
+    unsafe fn load_int8(self, from: *const i8) -> v128 {
+        // SAFETY: the caller vouches for the memory.
+        let bytes = unsafe { v128_load32_zero(from.cast()) };
+        f32x4_convert_i32x4(i32x4_extend_low_i16x8(i16x8_extend_low_i8x16(bytes)))
     }
 
     #[inline(always)]

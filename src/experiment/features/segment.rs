@@ -2,12 +2,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use sha2::{Digest, Sha256};
-
 use crate::{
-    Error, Result,
+    Error, Result, hash,
     platform::native,
-    weights::{TensorFile, checkpoint::hex, tensors},
+    weights::{TensorFile, tensors},
 };
 
 /// What a picture's features are known by: the SHA-256 of its file's content.
@@ -83,6 +81,6 @@ pub fn encode(keys: &[Key], values: &[f32]) -> Result<(String, Vec<u8>)> {
         ],
         &[("format", "lowshot-features")],
     )?;
-    let name = hex(&Sha256::digest(keys.as_flattened()));
+    let name = hash::sha256(keys.as_flattened());
     Ok((format!("{}.safetensors", &name[..32]), bytes))
 }

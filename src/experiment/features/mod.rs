@@ -1,10 +1,12 @@
 //! Image features, computed once per (weights, preprocessing, file content) and kept on disk.
 
+mod images;
+mod segment;
+mod store;
+
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
 };
 
@@ -13,28 +15,19 @@ use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Event, Observer,
-    ahead::Ahead,
-    segment::{self, Key, Segment},
-};
+use self::{segment::Key, store::Store};
+use super::{Event, Observer, ahead::Ahead};
 use crate::{
-    Error, Result,
-    clip::{ClipBackend, Precision},
-    data::decode::decode,
-    platform::{native, parallel},
-    session::Backbone,
-    train,
-    weights::checkpoint::hex,
+    Error, Result, clip::ClipBackend, data::decode::decode_for, hash, platform::parallel, session::Backbone, train,
 };
+
+pub use images::{Folder, ImageSource};
 
 /// Pictures that go through the image tower together.
 const BATCH: usize = 32;
 /// Features after which a segment is written, so that an interrupted run keeps most of its work; also those that are handed
 /// over together, which divides them as [`crate::adapter::scores`] does.
 const SEGMENT: usize = 2048;
-/// Numbers that are held in memory where there is no folder, 256 MiB.
-const MOST_HELD: usize = 64 << 20;
 
 /// How features were come by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,49 +38,14 @@ pub struct Source {
     pub cached: usize,
 }
 
-/// Where pictures are read from: a data set's folder, or the samples inside the package.
-pub trait ImageSource: Sync {
-    /// The bytes of the picture `name`.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
-
-    /// What to call the picture in messages.
-    fn label(&self, name: &str) -> String;
-}
-
-/// Pictures in a folder, named by their path relative to it.
-pub struct Folder(pub PathBuf);
-
-impl ImageSource for Folder {
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
-        native::read(&self.0.join(name)).map(Cow::Owned)
-    }
-
-    fn label(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-/// The features known for one backbone, in a folder of segments.
+/// The features of pictures and texts by one backbone, each computed once.
 ///
-/// A segment is a safetensors file that is written whole and never changed, so several processes can share the folder. They
-/// compute the pictures of one folder one after the other, each then reading what the others have written. Where the file
-/// system does not lock files two may compute the same picture, which costs time and nothing else.
-///
-/// In memory are the hashes alone; features are read from their segment when they are asked for. Without a folder they are held
-/// as long as they are few.
+/// Where features are kept in a folder, several processes can share it: they compute the pictures of one folder one after the
+/// other, each then reading what the others have written. Where the file system does not lock files two may compute the same
+/// picture, which costs time and nothing else.
+#[derive(Default)]
 pub struct FeatureCache {
-    folder: Option<PathBuf>,
-    /// Segments that were read, or were found to be broken.
-    read: HashSet<PathBuf>,
-    segments: Vec<Segment>,
-    /// The segment and the row of each picture.
-    known: HashMap<Key, (u32, u32)>,
-    /// Numbers in memory, and how many of them may stay there.
-    held: usize,
-    most_held: usize,
+    store: Store,
     /// Zero-shot weights by the prompts that they are of; few enough to live in memory alone.
     texts: HashMap<Vec<Vec<String>>, Vec<f32>>,
     /// Keys by the SHA-256 of a file's label, so that each file is read for its hash once. Pictures do not change while a
@@ -95,26 +53,10 @@ pub struct FeatureCache {
     keys: HashMap<[u8; 32], Key>,
 }
 
-impl Default for FeatureCache {
-    /// One without a folder.
-    fn default() -> Self {
-        Self {
-            folder: None,
-            read: HashSet::new(),
-            segments: Vec::new(),
-            known: HashMap::new(),
-            held: 0,
-            most_held: MOST_HELD,
-            texts: HashMap::new(),
-            keys: HashMap::new(),
-        }
-    }
-}
-
 impl FeatureCache {
     /// One that keeps no features at all, for pictures that are looked at once.
     pub fn forgetful() -> Self {
-        Self { most_held: 0, ..Self::default() }
+        Self { store: Store::in_memory(0), ..Self::default() }
     }
 
     /// Opens the cache of a backbone in `folder`; without a folder features live only as long as this value.
@@ -131,40 +73,13 @@ impl FeatureCache {
         let Some(folder) = folder else { return Ok(Self::default()) };
         let device = backbone.clip.device();
         let key = format!("{}|{}|{}", backbone.sha256, backbone.preprocess.fingerprint(), B::name(device));
-        let key = match backbone.clip.precision() {
-            Precision::F32 => key,
-            precision => format!("{key}|{precision}"),
+        let key = match backbone.format().difference() {
+            difference if difference.is_empty() => key,
+            difference => format!("{key}|{difference}"),
         };
-        let folder = folder.join("features").join(&hex(&Sha256::digest(key))[..32]);
-        let mut cache = Self { folder: Some(folder), ..Self::default() };
-        cache.refresh(backbone.config.embedding, observer)?;
-        Ok(cache)
-    }
-
-    /// Reads the segments that were written since the last time.
-    fn refresh(&mut self, width: usize, observer: &mut dyn Observer) -> Result<()> {
-        let Some(folder) = self.folder.as_ref().filter(|folder| folder.is_dir()) else { return Ok(()) };
-        let entries = std::fs::read_dir(folder).map_err(|source| Error::read(folder, source))?;
-        let mut segments: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        segments.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-        segments.sort();
-        for path in segments {
-            if !self.read.contains(&path) {
-                match Segment::open(&path, width) {
-                    Ok((segment, keys)) => self.know(segment, keys),
-                    Err(error) => observer.observe(&Event::note(format!("{error}; its features are computed again"))),
-                }
-                self.read.insert(path);
-            }
-        }
-        Ok(())
-    }
-
-    /// From now on the pictures `keys` are known to have the features of the segment's rows.
-    fn know(&mut self, segment: Segment, keys: Vec<Key>) {
-        let number = self.segments.len() as u32;
-        self.segments.push(segment);
-        self.known.extend(keys.into_iter().zip((0..).map(|row| (number, row))));
+        let mut store = Store::in_folder(folder.join("features").join(&hash::sha256(key)[..32]));
+        store.refresh(backbone.config.embedding, observer)?;
+        Ok(Self { store, ..Self::default() })
     }
 
     /// The unit features `[names, embedding]` of pictures, computing what is not known.
@@ -180,7 +95,7 @@ impl FeatureCache {
     ) -> Result<(Tensor<B, 2>, Source)> {
         let (keys, source) = self.ensure(backbone, images, names, (0, names.len()), observer)?;
         let features = self.tensor(backbone, &keys)?;
-        self.forget();
+        self.store.forget();
         Ok((features, source))
     }
 
@@ -197,7 +112,7 @@ impl FeatureCache {
         take: &mut dyn FnMut(Tensor<B, 2>) -> Result<()>,
     ) -> Result<Source> {
         // With a folder all are computed first, because others wait for it.
-        let together = if self.folder.is_some() { names.len().max(1) } else { SEGMENT };
+        let together = if self.store.is_kept() { names.len().max(1) } else { SEGMENT };
         let mut sum = Source::default();
         for (index, names_together) in names.chunks(together).enumerate() {
             let progress = (index * together, names.len());
@@ -207,7 +122,7 @@ impl FeatureCache {
             for keys in keys.chunks(SEGMENT) {
                 take(self.tensor(backbone, keys)?)?;
             }
-            self.forget();
+            self.store.forget();
         }
         Ok(sum)
     }
@@ -224,10 +139,10 @@ impl FeatureCache {
         let keys = self.keys(images, names)?;
         let mut wanted = self.unknown(&keys, names);
         if !wanted.is_empty() {
-            let _alone = self.wait_for_others(&images.label(""), observer)?;
-            self.refresh(backbone.config.embedding, observer)?;
+            let _alone = self.store.wait_for_others(&images.label(""), observer)?;
+            self.store.refresh(backbone.config.embedding, observer)?;
             wanted = self.unknown(&keys, names);
-            let total = if self.folder.is_some() { wanted.len() } else { progress.1 };
+            let total = if self.store.is_kept() { wanted.len() } else { progress.1 };
             self.compute(backbone, images, &wanted, (progress.0, total), observer)?;
         }
         let source = Source { computed: wanted.len(), cached: names.len() - wanted.len() };
@@ -237,31 +152,15 @@ impl FeatureCache {
     /// Features that are known, `[keys, embedding]`.
     fn tensor<B: ClipBackend>(&self, backbone: &Backbone<B>, keys: &[Key]) -> Result<Tensor<B, 2>> {
         let width = backbone.config.embedding;
-        let mut values = Vec::with_capacity(keys.len() * width);
-        let mut used = HashSet::new();
-        for key in keys {
-            let (segment, row) = self.known[key];
-            self.segments[segment as usize].append(row as usize, width, &mut values)?;
-            used.insert(segment);
-        }
-        used.into_iter().for_each(|segment| self.segments[segment as usize].release());
+        let values = self.store.rows(keys, width)?;
         Ok(Tensor::from_data(TensorData::new(values, [keys.len(), width]), backbone.clip.device()))
-    }
-
-    /// Forgets what is held where that is more than may be.
-    fn forget(&mut self) {
-        if self.held > self.most_held {
-            self.held = 0;
-            self.segments.clear();
-            self.known.clear();
-        }
     }
 
     /// The keys of pictures, in the order of their names. Where nothing is kept for other runs, whose folders may have other
     /// names for the same pictures, the names are enough and no file is read for it.
     fn keys(&mut self, images: &dyn ImageSource, names: &[&str]) -> Result<Vec<Key>> {
         let named = |name: &&str| -> [u8; 32] { Sha256::digest(images.label(name)).into() };
-        if self.folder.is_none() {
+        if !self.store.is_kept() {
             return Ok(names.par_iter().map(named).collect());
         }
         let key = |name: &&str| {
@@ -280,23 +179,8 @@ impl FeatureCache {
     /// The pictures whose features are not known, each once.
     fn unknown<'a>(&self, keys: &[Key], names: &[&'a str]) -> Vec<(Key, &'a str)> {
         let mut seen = HashSet::new();
-        let pictures = keys.iter().zip(names).filter(|(key, _)| !self.known.contains_key(*key) && seen.insert(**key));
+        let pictures = keys.iter().zip(names).filter(|(key, _)| !self.store.knows(key) && seen.insert(**key));
         pictures.map(|(key, name)| (*key, *name)).collect()
-    }
-
-    /// Waits until no other process computes the pictures of the folder `label`; none begins while the file is open.
-    fn wait_for_others(&self, label: &str, observer: &mut dyn Observer) -> Result<Option<File>> {
-        let Some(folder) = &self.folder else { return Ok(None) };
-        native::create_folder(folder)?;
-        let path = folder.join(format!("{}.lock", &hex(&Sha256::digest(label))[..32]));
-        let open = File::options().create(true).append(true).open(&path);
-        let file = open.map_err(|source| Error::write(&path, source))?;
-        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            observer.observe(&Event::note("waiting for another process that computes features of the same pictures"));
-            // A file system without locks was found out above.
-            let _ = file.lock();
-        }
-        Ok(Some(file))
     }
 
     /// The backbone's zero-shot weights `[classes, embedding]` of prompts `[class][template]`, computed the first time.
@@ -327,7 +211,7 @@ impl FeatureCache {
     ) -> Result<()> {
         let width = backbone.config.embedding;
         let preprocess = &backbone.preprocess;
-        let picture = move |name: &str| preprocess.pixels(&decode(&images.read(name)?, &images.label(name))?);
+        let picture = move |name: &str| decode_for(preprocess, &images.read(name)?, &images.label(name));
         let mut fresh = (Vec::new(), Vec::new());
         let result = thread::scope(|scope| {
             // Two batches ahead are enough to keep the tower busy, and bound the memory.
@@ -350,33 +234,13 @@ impl FeatureCache {
                 done += batch.len();
                 observer.observe(&Event::Progress { what: "image features", done, total });
                 if fresh.0.len() >= SEGMENT {
-                    self.keep(&mut fresh)?;
+                    self.store.keep(&mut fresh)?;
                 }
             }
             Ok(())
         });
         // What was computed before a failure is kept too; the failure is what is reported.
-        let kept = self.keep(&mut fresh);
+        let kept = self.store.keep(&mut fresh);
         result.and(kept)
-    }
-
-    /// Writes fresh features as a segment and knows them from now on.
-    fn keep(&mut self, fresh: &mut (Vec<Key>, Vec<f32>)) -> Result<()> {
-        let (keys, values) = std::mem::take(fresh);
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let Some(folder) = &self.folder else {
-            self.held += values.len();
-            self.know(Segment::Held(values), keys);
-            return Ok(());
-        };
-        let (name, bytes) = segment::encode(&keys, &values)?;
-        let path = folder.join(name);
-        native::write(&path, &bytes)?;
-        let (segment, keys) = Segment::open(&path, values.len() / keys.len())?;
-        self.know(segment, keys);
-        self.read.insert(path);
-        Ok(())
     }
 }
