@@ -153,54 +153,44 @@ pub trait ClipBackend: Backend {
     }
 }
 
-/// Gives a backend the portable definitions.
+/// candle has the portable definitions: it is here as an independent check of the arithmetic.
 #[cfg(feature = "candle")]
-macro_rules! use_portable_kernels {
-    ($backend:ty, mixes bits: $mixes_bits:literal) => {
-        impl ClipBackend for $backend {
-            type Matrix = Tensor<Self, 2>;
+impl ClipBackend for burn_candle::Candle {
+    type Matrix = Tensor<Self, 2>;
 
-            const MIXES_BITS: bool = $mixes_bits;
+    fn computes_in(precision: Precision, device: &Self::Device) -> bool {
+        // candle has bf16, but no products in it on a processor.
+        precision != Precision::Bf16 && Self::supports_dtype(device, precision.dtype().into())
+    }
 
-            fn computes_in(precision: Precision, device: &Self::Device) -> bool {
-                // candle has bf16, but no products in it on a processor.
-                let multiplies = $mixes_bits || precision != Precision::Bf16;
-                multiplies && Self::supports_dtype(device, precision.dtype().into())
-            }
+    fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
+        portable::matrix(weight)
+    }
 
-            fn matrix(weight: Tensor<Self, 2>) -> Self::Matrix {
-                portable::matrix(weight)
-            }
+    fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {
+        portable::weight(matrix)
+    }
 
-            fn weight(matrix: &Self::Matrix) -> Tensor<Self, 2> {
-                portable::weight(matrix)
-            }
+    fn linear(
+        x: Tensor<Self, 3>,
+        matrix: &Self::Matrix,
+        bias: Option<&Tensor<Self, 1>>,
+        activation: Activation,
+        residual: Option<Tensor<Self, 3>>,
+    ) -> Tensor<Self, 3> {
+        portable::linear(x, matrix, bias, activation, residual)
+    }
 
-            fn linear(
-                x: Tensor<Self, 3>,
-                matrix: &Self::Matrix,
-                bias: Option<&Tensor<Self, 1>>,
-                activation: Activation,
-                residual: Option<Tensor<Self, 3>>,
-            ) -> Tensor<Self, 3> {
-                portable::linear(x, matrix, bias, activation, residual)
-            }
+    fn layer_norm(
+        x: Tensor<Self, 3>,
+        gamma: &Tensor<Self, 1>,
+        beta: &Tensor<Self, 1>,
+        epsilon: f64,
+    ) -> Tensor<Self, 3> {
+        portable::layer_norm(x, gamma, beta, epsilon)
+    }
 
-            fn layer_norm(
-                x: Tensor<Self, 3>,
-                gamma: &Tensor<Self, 1>,
-                beta: &Tensor<Self, 1>,
-                epsilon: f64,
-            ) -> Tensor<Self, 3> {
-                portable::layer_norm(x, gamma, beta, epsilon)
-            }
-
-            fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3> {
-                portable::attention(qkv, heads, causal)
-            }
-        }
-    };
+    fn attention(qkv: Tensor<Self, 3>, heads: usize, causal: bool) -> Tensor<Self, 3> {
+        portable::attention(qkv, heads, causal)
+    }
 }
-
-#[cfg(feature = "candle")]
-use_portable_kernels!(burn_candle::Candle, mixes bits: false);
