@@ -72,7 +72,7 @@ fn ask_for_too_much() {
     let Some((device, _alone)) = device() else { return };
     fault::watch(|what| println!("a bug: {what}"));
     // Far beyond what any device has, in whatever form it asks for it.
-    let ask = || Tensor::<Wgpu, 1>::zeros([1 << 44], &device).sum().into_data();
+    let ask = || Tensor::<Wgpu, 1>::zeros([1usize << 44], &device).sum().into_data();
     println!("tried: {:?}", fault::trying(ask).map(|_| ()));
 }
 
