@@ -116,8 +116,11 @@ pub fn measure(mut command: impl FnMut(usize) -> Result<Command>, threads: &[usi
     Ok(found)
 }
 
-/// Time and memory of each stage of one process; nothing where both it and this program were asked to stop.
-fn round(mut command: Command) -> Result<Option<[(Lap, Option<f64>); 3]>> {
+/// Time and memory of each stage of one process.
+type Round = [(Lap, Option<f64>); 3];
+
+/// One process; nothing where both it and this program were asked to stop.
+fn round(mut command: Command) -> Result<Option<Round>> {
     let failed = |why: &str| Error::Failed(format!("the process that was to give the first answer {why}"));
     let start = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

@@ -81,6 +81,7 @@ impl Tiles {
 
     /// Makes the first and the second left tile so many rows high, at most [`ROWS`] and none for one that is not used, and all sums
     /// zero.
+    #[allow(clippy::unused_self, reason = "the value is the proof that this thread has the tiles")]
     pub fn shape(&self, rows: [usize; 2]) {
         let rows = rows.map(|rows| rows.clamp(1, ROWS) as u8);
         let mut shape = Shape { palette: 1, start: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };

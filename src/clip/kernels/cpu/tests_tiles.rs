@@ -10,6 +10,7 @@ use super::simd::Instructions;
 use super::tests::random;
 
 /// The two sets of instructions, tiles first; nothing where there are no tiles.
+#[allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn both() -> Option<[Instructions; 2]> {
     let available = Instructions::available();
     if !available[0].has_tiles() {

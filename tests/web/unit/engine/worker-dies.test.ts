@@ -63,7 +63,7 @@ describe('a Worker that dies in the middle of a call', () => {
     const [start, load, classes, examples, tip, meta, chosen, features] = other?.arguments ?? [];
     expect(start).toEqual([expect.stringMatching(/^(cpu|relaxed)$/), expect.any(WebAssembly.Module)]);
     // Its files were asked for anew, since the first Worker may have kept the bytes.
-    expect(load).toEqual(['demo', new Map([['config.json', Uint8Array.of(2)]]), 'cpu', 'f32']);
+    expect(load).toEqual(['demo', new Map([['config.json', Uint8Array.of(2)]]), 'cpu', 'f32', 'auto']);
     expect(classes).toEqual([GROUND.classes]);
     expect(examples).toEqual([GROUND.features, Uint32Array.of(0, 1)]);
     expect([tip, meta]).toEqual([['what was learnt', keptOf('tip')], ['what was learnt', keptOf('meta')]]);
