@@ -28,7 +28,7 @@ impl<'a> Bits<'a> {
             if (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0 {
                 self.buffer |= word >> self.count;
                 self.position += (63 - self.count as usize) / 8;
-                self.count |= 56;
+                self.count |= 0b11_1000;
                 return;
             }
         }
