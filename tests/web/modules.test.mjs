@@ -39,7 +39,7 @@ test('every module for the CPU gives the features that the program gives, whatev
     await worker(page, kind);
     const { together, alone, rate } = await page.evaluate(
       async ([model, photos]) => {
-        const info = await ask('load', 'demo', new Map(model.map(([name, content]) => [name, bytes(content)])), 'cpu', 'f32');
+        const info = await ask('load', 'demo', new Map(model.map(([name, content]) => [name, bytes(content)])), 'cpu', 'f32', 'auto');
         const views = [];
         for (const photo of photos) views.push((await ask('prepare', new Blob([bytes(photo)]), 'tile.jpg', info.preprocess, 0)).pixels);
         const joined = new Uint8Array(views.length * views[0].length);

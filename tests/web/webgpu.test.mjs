@@ -30,7 +30,7 @@ test('a LoRA step on WebGPU has the loss and gradients of the native CPU, and fi
   const found = await page.evaluate(
     async ([model, photos, { options, classes, template }]) => {
       const files = new Map(model.map(([name, content]) => [name, bytes(content)]));
-      const info = await ask('load', 'tiny', files, 'webgpu', 'f32');
+      const info = await ask('load', 'tiny', files, 'webgpu', 'f32', 'auto');
       await ask('setClasses', classes.map((name) => ({ name, prompts: [template.replace('{}', name)] })));
       const views = [];
       for (const photo of photos) views.push((await ask('prepare', new Blob([bytes(photo)]), 'tile.jpg', info.preprocess, 0)).pixels);
