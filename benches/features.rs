@@ -34,9 +34,10 @@ fn serve(folder: &str) {
             "images" => model.clip.vision.forward(model.images(batch)),
             _ => model.clip.text.forward(model.texts(batch)),
         };
-        match line.starts_with("output ") {
-            true => features().into_data().iter::<f64>().collect(),
-            false => vec![support::milliseconds(features)],
+        if line.starts_with("output ") {
+            features().into_data().iter::<f64>().collect()
+        } else {
+            vec![support::milliseconds(features)]
         }
     });
 }

@@ -54,9 +54,10 @@ fn main() {
             let kind = line.trim_start_matches("output ");
             let paths: &Vec<PathBuf> =
                 kept.entry(kind.to_owned()).or_insert_with(|| pictures(&Path::new(&folder).join(kind)));
-            match line.starts_with("output ") {
-                true => prepared(paths, &preprocess).into_iter().step_by(EVERY).map(f64::from).collect(),
-                false => vec![support::milliseconds(|| prepared(paths, &preprocess))],
+            if line.starts_with("output ") {
+                prepared(paths, &preprocess).into_iter().step_by(EVERY).map(f64::from).collect()
+            } else {
+                vec![support::milliseconds(|| prepared(paths, &preprocess))]
             }
         });
     }

@@ -31,7 +31,7 @@ impl Model {
         let inputs = SafeTensors::deserialize(&bytes).expect("safetensors");
         let words = |name: &str| {
             let view = inputs.tensor(name).expect("an input");
-            let words = view.data().as_chunks::<4>().0.iter().copied().collect::<Vec<[u8; 4]>>();
+            let words = view.data().as_chunks::<4>().0.to_vec();
             (words, view.shape().to_vec())
         };
         let (images, shape) = words("images");
