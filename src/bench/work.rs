@@ -63,13 +63,10 @@ impl<B: ClipBackend> Subject<B> {
     /// A model of this shape with random weights, its numbers in `format`.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the device does not compute in that precision or cannot hold matrices in that form.
+    /// As [`Format::check`].
     pub fn random(config: ClipConfig, format: Format, device: &B::Device) -> Result<Self> {
+        format.check::<B>(device)?;
         let Format { precision, storage } = format;
-        if !B::stores_in(storage) || !B::computes_in(precision, device) {
-            let name = B::name(device);
-            return Err(Error::Usage(format!("{name} does not compute in {precision} with weights in {storage} here")));
-        }
         let mut weights = Random::new(SEED, DType::F32, device).stored_in(storage);
         let clip = Clip::load(&mut weights, &config, device).in_precision(precision);
         let preprocess = Preprocess::clip(config.vision.image() as u32);

@@ -122,6 +122,23 @@ impl Format {
         let storage = lossy.then(|| format!("weights in {}", self.storage));
         precision.into_iter().chain(storage).collect::<Vec<_>>().join(", ")
     }
+
+    /// Whether a model's numbers can be so on this device.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the device does not compute in that precision or cannot hold matrices in that form.
+    pub fn check<B: ClipBackend>(self, device: &B::Device) -> Result<(), Error> {
+        let Self { precision, storage } = self;
+        if !B::stores_in(storage) {
+            let advice = "weights in f16 and int8 are for the CPU; use --precision f16 here, or --device cpu";
+            return Err(Error::Usage(format!("{} holds weights in what it computes in: {advice}", B::name(device))));
+        }
+        if !B::computes_in(precision, device) {
+            let why = format!("{} does not compute in {precision} here; use f32", B::name(device));
+            return Err(Error::Usage(why));
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Storage {

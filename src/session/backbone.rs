@@ -46,15 +46,9 @@ impl<B: ClipBackend> Backbone<B> {
     /// As [`Backbone::load`], and [`Error::Usage`] where the device does not compute in that precision or cannot hold matrices in
     /// that form.
     pub fn load_in(format: impl Into<Format>, name: &str, files: &dyn ModelFiles, device: &B::Device) -> Result<Self> {
-        let Format { precision, storage } = format.into();
-        if !B::stores_in(storage) {
-            let advice = "weights in f16 and int8 are for the CPU; use --precision f16 here, or --device cpu";
-            return Err(Error::Usage(format!("{} holds weights in what it computes in: {advice}", B::name(device))));
-        }
-        if !B::computes_in(precision, device) {
-            let why = format!("{} does not compute in {precision} here; use f32", B::name(device));
-            return Err(Error::Usage(why));
-        }
+        let format = format.into();
+        format.check::<B>(device)?;
+        let Format { precision, storage } = format;
         let checkpoint = Checkpoint::from_files(files)?;
         let config = config::find(files, &checkpoint)?;
         let preprocess = preprocessing(files, checkpoint.layout, config.vision.image())?;

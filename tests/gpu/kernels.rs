@@ -154,7 +154,7 @@ fn linear_layers_with_whatever_follows() {
                         activated(sum, activation) + if follows { residual[at] } else { 0.0 }
                     });
                     let expected: Vec<f64> = expected.collect();
-                    let [shift, rest] = [&bias, &residual].map(|values| values.as_slice());
+                    let [shift, rest] = [&bias, &residual].map(Vec::as_slice);
                     let shift = follows.then(|| bench.tensor(shift, [outputs]));
                     let rest = follows.then(|| bench.tensor(rest, [batch, tokens, outputs]));
                     let given = bench.tensor(&x, [batch, tokens, inputs]);

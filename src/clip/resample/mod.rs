@@ -4,7 +4,7 @@
 //! CLIP was trained on pictures made smaller by Pillow, and another resampler moves its features measurably (Parmar et al.
 //! 2022, "On aliased resizing and surprising subtleties in GAN evaluation"), so the contract is equality of every byte.
 //! Only what survives the crop is computed: a strip of 3 × 4000 pixels costs no more than its middle. Rows come one by one
-//! ([`Resampler`]), so that a decoder can hand them over while they are in cache, and never makes those that nothing is made of.
+//! (`Resampler`), so that a decoder can hand them over while they are in cache, and never makes those that nothing is made of.
 
 mod passes;
 mod weights;

@@ -30,13 +30,12 @@ pub fn parts(values: &[f32]) -> usize {
             let first = rest(value);
             (once | first.to_bits() & !(1 << 31), twice | rest(first).to_bits() & !(1 << 31))
         });
-        most = most.max(if lower.1 != 0 {
-            3
-        } else if lower.0 != 0 {
-            2
-        } else {
-            1
-        });
+        if lower.1 != 0 {
+            return 3;
+        }
+        if lower.0 != 0 {
+            most = 2;
+        }
     }
     most
 }

@@ -5,6 +5,8 @@
 //! too large for WebGPU's 65,535 workgroups. What a kernel could be told when it is compiled it mostly reads when it runs: a browser
 //! compiles every variant anew. Subgroups are not used, since not every browser has them.
 
+#![allow(clippy::used_underscore_binding, reason = "the macro reads the format that a kernel itself does not")]
+
 mod activation;
 mod attention;
 mod launch;
