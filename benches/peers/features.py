@@ -139,7 +139,7 @@ def contestant(name, folder, precision):
 
 def built_candle():
     folder = pathlib.Path(__file__).parent / "candle"
-    command = ["cargo", "build", "--release", "--locked", "--message-format", "json"]
+    command = ["cargo", "build", "--release", "--locked", "--message-format", "json-render-diagnostics"]
     # With the crate's own build, so that its folder stays as it was committed.
     output = subprocess.run([*command, "--target-dir", turns.ROOT / "target/peers"], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     messages = [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]

@@ -51,7 +51,7 @@ def numbers(text):
 
 def built(bench, flags=""):
     """The path of a benchmark of this crate, built."""
-    command = ["cargo", "bench", "--bench", bench, "--no-run", "--message-format", "json", *flags.split()]
+    command = ["cargo", "bench", "--bench", bench, "--no-run", "--message-format", "json-render-diagnostics", *flags.split()]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == bench)
