@@ -8,8 +8,11 @@
 //! The compiler knows nothing of these registers and never uses them itself, so they are spoken to in assembler.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::arch::x86_64::{__cpuid, __cpuid_count, _MM_HINT_T1, _mm_prefetch};
+use std::ops::Range;
 use std::sync::OnceLock;
+
+use super::tile::LINE;
 
 /// Rows of a tile.
 pub const ROWS: usize = 16;
@@ -100,6 +103,38 @@ impl Drop for Tiles {
     }
 }
 
+/// Memory that is needed later, asked for a few cache lines behind every product of tiles: in one burst the requests would hold up
+/// what the tiles read themselves.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    next: *const f32,
+    end: *const f32,
+    /// How many lines at a time.
+    lines: usize,
+}
+
+impl Ahead {
+    /// All of `memory` while `steps` steps are multiplied, of weights in `parts` parts.
+    pub fn new(memory: &[f32], parts: usize, steps: usize) -> Self {
+        let Range { start: next, end } = memory.as_ptr_range();
+        Self { next, end, lines: memory.len().div_ceil(LINE).div_ceil(steps * PRODUCTS[parts - 1]) }
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        for _ in 0..self.lines {
+            if self.next < self.end {
+                // SAFETY: to ask for memory reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(self.next.cast()) };
+                self.next = self.next.wrapping_add(LINE);
+            }
+        }
+    }
+}
+
+/// How many products of parts a step has, of weights in one, two and three.
+const PRODUCTS: [usize; 3] = [3, 5, 6];
+
 /// Sums of `a · b` for two tiles of rows (one, if not `TWO`) and two tiles of columns.
 ///
 /// Rows are of [`LEFT_PARTS`] parts and columns of `B`, the largest first and each a tile; of the parts' products those are left out
@@ -109,6 +144,7 @@ impl Drop for Tiles {
 ///
 /// # Safety
 /// All of these can be read or written for the rows that the tiles were shaped for.
+#[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
 #[inline(always)]
 pub unsafe fn multiply<const B: usize, const TWO: bool>(
     _: &Tiles,
@@ -118,6 +154,7 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
     sums: *mut f32,
     stride: usize,
     accumulate: bool,
+    ahead: &mut Ahead,
 ) {
     let (right, below) = (sums.wrapping_add(ROWS), sums.wrapping_add(ROWS * stride));
     let below_right = below.wrapping_add(ROWS);
@@ -137,6 +174,8 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
             zero::<2>();
             zero::<3>();
         }
+        // By value, so that it stays in registers.
+        let mut soon = *ahead;
         for step in 0..steps {
             let [first, second] = a.map(|a| a.wrapping_add(step * LEFT_PARTS * ROWS));
             let b = b.wrapping_add(step * B * 2 * ROWS);
@@ -149,23 +188,30 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
             if B > 2 {
                 load_right(right(2));
                 add_products::<TWO>();
+                soon.ask();
             }
             if B > 1 {
                 load_right(right(1));
                 add_products::<TWO>();
+                soon.ask();
             }
             load_left::<TWO>(left(1));
             if B > 1 {
                 add_products::<TWO>();
+                soon.ask();
             }
             // … (1, 0), (2, 0), (0, 0).
             load_right(right(0));
             add_products::<TWO>();
+            soon.ask();
             load_left::<TWO>(left(2));
             add_products::<TWO>();
+            soon.ask();
             load_left::<TWO>(left(0));
             add_products::<TWO>();
+            soon.ask();
         }
+        *ahead = soon;
         store::<0>(sums, bytes);
         store::<1>(right, bytes);
         if TWO {

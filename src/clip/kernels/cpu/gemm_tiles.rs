@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use super::amx::{self, DEPTH, LEFT_PARTS, Line, ROWS, Tiles};
+use super::amx::{self, Ahead, DEPTH, LEFT_PARTS, Line, ROWS, Tiles};
 use super::gemm::{Block, Packed};
 use super::simd::{Kernel, Simd};
 use super::split::{self, WIDTH};
@@ -61,7 +61,7 @@ pub(super) fn multiply(block: &Block<'_>) {
 /// [`multiply`] for weights in `B` parts.
 fn product<const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
     let Packed { inputs, outputs, instructions, .. } = *block.weights;
-    let count = block.panels.len();
+    let (first, count) = (block.panels.start, block.panels.len());
     let most = DEPTH_BLOCK.min(inputs).div_ceil(DEPTH);
     let size = block.rows * WIDTH;
     workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * LEFT_PARTS * ROWS), Line::ZERO);
@@ -80,9 +80,12 @@ fn product<const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
             let to = &mut workspace.columns;
             instructions.run(Columns::<B> { weights: block.weights, panel, from, depth, to });
             let sums = &mut workspace.sums.as_mut_slice()[index % kept * size..][..size];
-            let tiles = Panel { tiles: &tiles, rows: &workspace.rows, columns: &workspace.columns, depth, sums };
+            let (rows, columns) = (&workspace.rows, &workspace.columns);
+            // What is split next: the next panel, or the first one's next depth.
+            let next = if index + 1 < count { panel * inputs + inputs + from } else { first * inputs + from + depth };
+            let ahead = block.weights.panels.memory(next * WIDTH, depth * WIDTH);
             let halves = outputs.saturating_sub(panel * WIDTH).div_ceil(2 * ROWS).min(2);
-            tiles.multiply::<B>(halves, from > 0);
+            Panel { tiles: &tiles, rows, columns, depth, sums, ahead }.multiply::<B>(halves, from > 0);
             if last {
                 let sums = &workspace.sums.as_slice()[index % kept * size..][..size];
                 instructions.run(Finish { block, panel, sums });
@@ -129,6 +132,8 @@ struct Panel<'a> {
     depth: usize,
     /// `[rows, WIDTH]`
     sums: &'a mut [f32],
+    /// Memory to be asked for meanwhile.
+    ahead: &'a [f32],
 }
 
 impl Panel<'_> {
@@ -137,6 +142,7 @@ impl Panel<'_> {
         let (rows, steps) = (self.sums.len() / WIDTH, self.depth.div_ceil(DEPTH));
         let (tile, half_panel) = (steps * LEFT_PARTS * ROWS, steps * B * 2 * ROWS);
         let result = self.sums.as_mut_ptr();
+        let mut ahead = Ahead::new(self.ahead, B, steps * halves * rows.div_ceil(2 * ROWS));
         assert!(
             self.rows.len() >= rows.div_ceil(ROWS) * tile && self.columns.len() >= 2 * half_panel,
             "parts are missing"
@@ -155,9 +161,13 @@ impl Panel<'_> {
                     // SAFETY: by the assertion there are lines and sums for as many rows as the tiles were shaped for.
                     unsafe {
                         if height > ROWS {
-                            amx::multiply::<B, true>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
+                            amx::multiply::<B, true>(
+                                self.tiles, steps, left, columns, sums, WIDTH, accumulate, &mut ahead,
+                            );
                         } else {
-                            amx::multiply::<B, false>(self.tiles, steps, left, columns, sums, WIDTH, accumulate);
+                            amx::multiply::<B, false>(
+                                self.tiles, steps, left, columns, sums, WIDTH, accumulate, &mut ahead,
+                            );
                         }
                     }
                 }
