@@ -7,9 +7,10 @@
 //! 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_shuffle_epi8, _mm512_maskz_loadu_ps,
+    _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_set4_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    _mm512_sub_ps,
 };
 
 use super::amx::{DEPTH, LEFT_PARTS, Line, ROWS};
@@ -76,19 +77,29 @@ pub fn rows(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]
 
 /// A piece of a panel, `[depth, WIDTH]`, as right tiles `[half][step][part][2][pair of inputs]` beginning with step `first` of `steps`;
 /// the last step is filled up with zeros. Parts beyond `PARTS` must be zero.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw")]
 pub fn panel<const PARTS: usize>(panel: &[f32], first: usize, steps: usize, to: &mut [Line]) {
+    /// How many numbers before they are needed memory is asked for.
+    const AHEAD: usize = 8 * WIDTH;
+    /// The first two bytes of every four.
+    const LOWER: u64 = 0x3333_3333_3333_3333;
     assert!(to.len() >= steps * PARTS * 4 * ROWS, "no room for the tiles");
+    let upper_to_lower = _mm512_set4_epi32(0x0f0e_0f0e, 0x0b0a_0b0a, 0x0706_0706, 0x0302_0302);
     for (pair, inputs) in panel.chunks(2 * WIDTH).enumerate() {
         let (step, pair) = (first + pair / ROWS, pair % ROWS);
         for tile in 0..WIDTH / ROWS {
             let at = tile * ROWS;
+            for at in [at, WIDTH + at] {
+                // SAFETY: to ask for memory reads nothing.
+                _mm_prefetch::<_MM_HINT_T0>(inputs.as_ptr().wrapping_add(AHEAD + at).cast());
+            }
             let even = split(load(&inputs[at..]));
             let odd =
                 if inputs.len() > WIDTH { split(load(&inputs[WIDTH + at..])) } else { [_mm512_setzero_si512(); 3] };
             let start = ((tile / 2 * steps + step) * PARTS * 2 + tile % 2) * ROWS + pair;
             for part in 0..PARTS {
-                let both = _mm512_or_si512(_mm512_srli_epi32::<16>(even[part]), odd[part]);
+                // The upper half of every even number into the lower half of the odd one.
+                let both = _mm512_mask_shuffle_epi8(odd[part], LOWER, even[part], upper_to_lower);
                 store(&mut to[start + part * 2 * ROWS], both);
             }
         }
