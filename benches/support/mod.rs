@@ -14,6 +14,8 @@ pub fn after(flag: &str) -> Option<String> {
 
 /// Answers each line of standard input: milliseconds, or numbers to be compared.
 pub fn serve(mut answer: impl FnMut(&str) -> Vec<f64>) {
+    // As the program's main thread is.
+    lowshot::platform::join_pool();
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let numbers = answer(&line.expect("standard input is text"));

@@ -33,7 +33,10 @@ use include_dir::Dir;
 
 use crate::{
     Error, Result,
-    platform::fault::{self, Fault},
+    platform::{
+        fault::{self, Fault},
+        join_pool,
+    },
 };
 
 /// Teach CLIP your own classes with a handful of photos.
@@ -73,6 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, page: Option<&'static
         Ok(found) => found,
         Err(error) => return usage(&error),
     };
+    join_pool();
     match guarded(&name, || run(arguments.command, page)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

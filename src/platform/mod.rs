@@ -26,3 +26,5 @@ pub mod pipelines;
 #[cfg_attr(feature = "native", path = "parallel_on.rs")]
 #[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
 pub(crate) mod parallel;
+#[cfg(feature = "native")]
+pub use parallel::join_pool;
