@@ -4,7 +4,10 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
-use lowshot::clip::kernels::{Activation, ClipBackend, Dropout, portable};
+use lowshot::clip::{
+    Precision,
+    kernels::{Activation, ClipBackend, Dropout, portable, self_test},
+};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -251,4 +254,12 @@ fn nothing_in_gives_nothing_out() {
     let (by_x, by_down) = Flex::low_rank_down_backward(&x, &down, &dropout, seen);
     assert_eq!(by_x.dims(), [0, 5, 12]);
     assert!(values(by_down).iter().all(|&value| value == 0.0), "no rows, no gradient");
+}
+
+#[test]
+fn a_block_in_half_precision_is_near_to_one_in_f32() {
+    for precision in [Precision::F16, Precision::Bf16] {
+        let compared = self_test::compare::<Flex, Flex>(precision, &FlexDevice, &FlexDevice);
+        assert_eq!(pollster::block_on(compared), Ok(()));
+    }
 }

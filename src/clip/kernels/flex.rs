@@ -14,7 +14,7 @@ use super::cpu::layer_norm_backward::layer_norm_backward;
 use super::cpu::low_rank::{low_rank_down, low_rank_down_backward};
 use super::cpu::simd::Instructions;
 use super::{Activation, ClipBackend, Dropout};
-use crate::clip::Storage;
+use crate::clip::{Precision, Storage};
 
 /// A weight in packed panels, in the place of the tensor that it was made of. Clones share it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub struct PackedWeight {
 impl ClipBackend for Flex {
     type Matrix = PackedWeight;
 
+    fn computes_in(_: Precision, _: &Self::Device) -> bool {
+        true
+    }
+
     fn stores_in(_: Storage) -> bool {
         true
     }
@@ -38,7 +42,12 @@ impl ClipBackend for Flex {
     fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
         let [outputs, inputs] = weight.dims();
         let dtype = weight.dtype();
-        let packed = Packed::stored(storage, values(&dense(weight)), outputs, inputs, Instructions::best());
+        let (weight, best) = (dense(weight), Instructions::best());
+        let packed = if dtype == DType::BF16 {
+            Packed::of_bf16(values(&weight), outputs, inputs, best)
+        } else {
+            Packed::stored(storage, values(&weight), outputs, inputs, best)
+        };
         PackedWeight { packed: Arc::new(packed), dtype }
     }
 
@@ -60,13 +69,13 @@ impl ClipBackend for Flex {
     ) -> Tensor<Self, 3> {
         let ([batch, tokens, _], dtype) = (x.dims(), x.dtype());
         let (x, bias, residual) = (dense(x), bias.cloned().map(dense), residual.map(dense));
-        let y = matrix.packed.linear(
-            values(&x),
-            bias.as_ref().map(values),
-            activation,
-            residual.as_ref().map(values),
-            batch * tokens,
-        );
+        let (x, rows) = (values(&x), batch * tokens);
+        let (bias, residual) = (bias.as_ref().map(values), residual.as_ref().map(values));
+        let y = if dtype == DType::BF16 {
+            matrix.packed.linear_of_bf16(x, bias, activation, residual, rows)
+        } else {
+            matrix.packed.linear(x, bias, activation, residual, rows)
+        };
         tensor(y, [batch, tokens, matrix.packed.shape()[0]], dtype)
     }
 

@@ -114,10 +114,12 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// All of `memory` while `steps` steps are multiplied, of weights in `parts` parts.
-    pub fn new(memory: &[f32], parts: usize, steps: usize) -> Self {
+    /// All of `memory` while `steps` steps are multiplied, of rows in `A` parts and columns in `B`.
+    pub fn new<const A: usize, const B: usize>(memory: &[f32], steps: usize) -> Self {
         let Range { start: next, end } = memory.as_ptr_range();
-        Self { next, end, lines: memory.len().div_ceil(LINE).div_ceil(steps * PRODUCTS[parts - 1]) }
+        // Of three parts times `B` those products are left out that `multiply` names.
+        let products = if A == 1 { B } else { [3, 5, 6][B - 1] };
+        Self { next, end, lines: memory.len().div_ceil(LINE).div_ceil(steps * products) }
     }
 
     #[inline(always)]
@@ -132,13 +134,10 @@ impl Ahead {
     }
 }
 
-/// How many products of parts a step has, of weights in one, two and three.
-const PRODUCTS: [usize; 3] = [3, 5, 6];
-
 /// Sums of `a · b` for two tiles of rows (one, if not `TWO`) and two tiles of columns.
 ///
-/// Rows are of [`LEFT_PARTS`] parts and columns of `B`, the largest first and each a tile; of the parts' products those are left out
-/// that are smaller than f32's own rounding. `a` holds `[step][part][16]` lines for each of its tiles of
+/// Rows are of `A` parts (one, or all [`LEFT_PARTS`]) and columns of `B`, the largest first and each a tile; of the parts' products
+/// those are left out that are smaller than f32's own rounding. `a` holds `[step][part][16]` lines for each of its tiles of
 /// rows, `b` holds `[step][part][2][16]`. The sums are `[32][stride]` numbers from `sums` on, zero before the first step unless
 /// `accumulate`.
 ///
@@ -146,7 +145,7 @@ const PRODUCTS: [usize; 3] = [3, 5, 6];
 /// All of these can be read or written for the rows that the tiles were shaped for.
 #[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
 #[inline(always)]
-pub unsafe fn multiply<const B: usize, const TWO: bool>(
+pub unsafe fn multiply<const A: usize, const B: usize, const TWO: bool>(
     _: &Tiles,
     steps: usize,
     a: [*const Line; 2],
@@ -177,7 +176,7 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
         // By value, so that it stays in registers.
         let mut soon = *ahead;
         for step in 0..steps {
-            let [first, second] = a.map(|a| a.wrapping_add(step * LEFT_PARTS * ROWS));
+            let [first, second] = a.map(|a| a.wrapping_add(step * A * ROWS));
             let b = b.wrapping_add(step * B * 2 * ROWS);
             let left = |part: usize| [first, second].map(|tile| tile.wrapping_add(part * ROWS));
             let right = |part: usize| b.wrapping_add(part * 2 * ROWS);
@@ -195,18 +194,22 @@ pub unsafe fn multiply<const B: usize, const TWO: bool>(
                 add_products::<TWO>();
                 soon.ask();
             }
-            load_left::<TWO>(left(1));
-            if B > 1 {
+            if A > 1 {
+                load_left::<TWO>(left(1));
+            }
+            if A > 1 && B > 1 {
                 add_products::<TWO>();
                 soon.ask();
             }
             // … (1, 0), (2, 0), (0, 0).
             load_right(right(0));
-            add_products::<TWO>();
-            soon.ask();
-            load_left::<TWO>(left(2));
-            add_products::<TWO>();
-            soon.ask();
+            if A > 1 {
+                add_products::<TWO>();
+                soon.ask();
+                load_left::<TWO>(left(2));
+                add_products::<TWO>();
+                soon.ask();
+            }
             load_left::<TWO>(left(0));
             add_products::<TWO>();
             soon.ask();

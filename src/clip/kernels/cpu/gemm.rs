@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use super::super::Activation;
 use super::exp;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::gemm_tiles;
 use super::panels::{Panels, Shape};
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, with_scratch, written};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::{gemm_tiles, tiled::Tiled};
 use crate::{clip::Storage, platform::parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
@@ -40,7 +40,8 @@ pub struct Packed {
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { outputs, inputs, instructions, .. } = self;
-        write!(f, "Packed [{outputs}, {inputs}] in {} for {instructions:?}", self.storage())
+        let form = self.storage().map_or("bf16", Storage::name);
+        write!(f, "Packed [{outputs}, {inputs}] in {form} for {instructions:?}")
     }
 }
 
@@ -66,8 +67,20 @@ impl Packed {
         }
     }
 
-    /// The form that its numbers have in memory.
-    pub fn storage(&self) -> Storage {
+    /// Packs `weight` `[outputs, inputs]`, whose numbers are in bfloat16 already.
+    pub fn of_bf16(weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if instructions.has_tiles() {
+            assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
+            let width = instructions.panel();
+            let panels = Panels::Tiled(Tiled::new(weight, Shape { outputs, inputs, width }));
+            return Self { parts: 1, panels, outputs, inputs, width, instructions };
+        }
+        Self::stored(Storage::Exact, weight, outputs, inputs, instructions)
+    }
+
+    /// The form that its numbers have in memory; none of those that one chooses where they are in bfloat16.
+    pub fn storage(&self) -> Option<Storage> {
         self.panels.storage()
     }
 
@@ -106,6 +119,31 @@ impl Packed {
         residual: Option<&[f32]>,
         rows: usize,
     ) -> Vec<f32> {
+        self.product(x, false, bias, activation, residual, rows)
+    }
+
+    /// [`linear`](Self::linear) for `x` whose numbers are in bfloat16: where the weight is too, tiles multiply once what else they
+    /// multiply in parts.
+    pub fn linear_of_bf16(
+        &self,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        activation: Activation,
+        residual: Option<&[f32]>,
+        rows: usize,
+    ) -> Vec<f32> {
+        self.product(x, true, bias, activation, residual, rows)
+    }
+
+    fn product(
+        &self,
+        x: &[f32],
+        bf16: bool,
+        bias: Option<&[f32]>,
+        activation: Activation,
+        residual: Option<&[f32]>,
+        rows: usize,
+    ) -> Vec<f32> {
         assert_eq!(x.len(), rows * self.inputs, "x is not [{rows}, {}]", self.inputs);
         assert!(bias.is_none_or(|bias| bias.len() == self.outputs), "bias is not [{}]", self.outputs);
         let size = rows * self.outputs;
@@ -122,7 +160,7 @@ impl Packed {
                 let rows = block.min(rows - start);
                 let x = &x[start * self.inputs..];
                 let panels = group * panels / groups..(group + 1) * panels / groups;
-                self.block(Block { weights: self, x, bias, activation, residual, output, start, rows, panels });
+                self.block(Block { weights: self, x, bf16, bias, activation, residual, output, start, rows, panels });
             });
         };
         // SAFETY: every row has its columns in some panel, and a block writes all of both.
@@ -135,7 +173,7 @@ impl Packed {
         if self.instructions.has_tiles() {
             return gemm_tiles::multiply(&block);
         }
-        if self.storage() == Storage::F32 {
+        if self.storage() == Some(Storage::F32) {
             self.instructions.run(Product { block, scratch: &mut [] });
         } else {
             let size = DEPTH_BLOCK.min(self.inputs) * self.width;
@@ -180,6 +218,8 @@ pub(crate) struct Block<'a> {
     pub weights: &'a Packed,
     /// The block's rows, `[rows, inputs]`.
     pub x: &'a [f32],
+    /// Whether the rows' numbers are in bfloat16.
+    pub bf16: bool,
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
     /// Of all rows.

@@ -52,20 +52,24 @@ thread_local! {
 pub(super) fn multiply(block: &Block<'_>) {
     assert!(amx::available() && block.weights.width == WIDTH, "weights were packed for other instructions");
     WORKSPACE.with_borrow_mut(|workspace| match block.weights.parts {
-        1 => product::<1>(block, workspace),
-        2 => product::<2>(block, workspace),
-        _ => product::<3>(block, workspace),
+        1 if block.bf16 => product::<1, 1>(block, workspace),
+        1 => product::<LEFT_PARTS, 1>(block, workspace),
+        2 => product::<LEFT_PARTS, 2>(block, workspace),
+        _ => product::<LEFT_PARTS, 3>(block, workspace),
     });
 }
 
-/// [`multiply`] for weights in `B` parts.
-fn product<const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
+/// [`multiply`] for rows in `A` parts and weights in `B`.
+fn product<const A: usize, const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
     let Packed { inputs, outputs, instructions, .. } = *block.weights;
     let (first, count) = (block.panels.start, block.panels.len());
+    let tiled = block.weights.panels.tiled();
     let most = DEPTH_BLOCK.min(inputs).div_ceil(DEPTH);
     let size = block.rows * WIDTH;
-    workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * LEFT_PARTS * ROWS), Line::ZERO);
-    workspace.columns.resize(workspace.columns.len().max(most * B * WIDTH), Line::ZERO);
+    workspace.rows.resize(workspace.rows.len().max(block.rows.div_ceil(ROWS) * most * A * ROWS), Line::ZERO);
+    if tiled.is_none() {
+        workspace.columns.resize(workspace.columns.len().max(most * B * WIDTH), Line::ZERO);
+    }
     // Sums are kept from one depth to the next; where there is no next one, those of a panel are enough.
     let kept = if inputs > DEPTH_BLOCK { count } else { 1 };
     workspace.sums.reserve(kept * size);
@@ -75,17 +79,22 @@ fn product<const B: usize>(block: &Block<'_>, workspace: &mut Workspace) {
         let depth = DEPTH_BLOCK.min(inputs - from);
         let last = from + depth == inputs;
         // SAFETY: a machine with tiles has the instructions.
-        unsafe { split::rows(&block.x[from..], inputs, block.rows, depth, &mut workspace.rows) };
+        unsafe { split::rows::<A>(&block.x[from..], inputs, block.rows, depth, &mut workspace.rows) };
         for (index, panel) in block.panels.clone().enumerate() {
-            let to = &mut workspace.columns;
-            instructions.run(Columns::<B> { weights: block.weights, panel, from, depth, to });
+            let (columns, half) = if let Some(tiled) = tiled {
+                (&tiled.panel(panel)[from / DEPTH * 2 * ROWS..], tiled.steps() * 2 * ROWS)
+            } else {
+                let to = &mut workspace.columns;
+                instructions.run(Columns::<B> { weights: block.weights, panel, from, depth, to });
+                (workspace.columns.as_slice(), depth.div_ceil(DEPTH) * B * 2 * ROWS)
+            };
             let sums = &mut workspace.sums.as_mut_slice()[index % kept * size..][..size];
-            let (rows, columns) = (&workspace.rows, &workspace.columns);
-            // What is split next: the next panel, or the first one's next depth.
+            let rows = &workspace.rows;
+            // What is read next: the next panel, or the first one's next depth.
             let next = if index + 1 < count { panel * inputs + inputs + from } else { first * inputs + from + depth };
             let ahead = block.weights.panels.memory(next * WIDTH, depth * WIDTH);
             let halves = outputs.saturating_sub(panel * WIDTH).div_ceil(2 * ROWS).min(2);
-            Panel { tiles: &tiles, rows, columns, depth, sums, ahead }.multiply::<B>(halves, from > 0);
+            Panel { tiles: &tiles, rows, columns, half, depth, sums, ahead }.multiply::<A, B>(halves, from > 0);
             if last {
                 let sums = &workspace.sums.as_slice()[index % kept * size..][..size];
                 instructions.run(Finish { block, panel, sums });
@@ -127,8 +136,9 @@ struct Panel<'a> {
     tiles: &'a Tiles,
     /// As [`split::rows`] writes them.
     rows: &'a [Line],
-    /// As [`split::panel`] writes them.
+    /// As [`split::panel`] writes them, a half `half` lines behind the other.
     columns: &'a [Line],
+    half: usize,
     depth: usize,
     /// `[rows, WIDTH]`
     sums: &'a mut [f32],
@@ -138,13 +148,14 @@ struct Panel<'a> {
 
 impl Panel<'_> {
     /// Computes the first `halves` halves of the sums.
-    fn multiply<const B: usize>(self, halves: usize, accumulate: bool) {
+    fn multiply<const A: usize, const B: usize>(self, halves: usize, accumulate: bool) {
         let (rows, steps) = (self.sums.len() / WIDTH, self.depth.div_ceil(DEPTH));
-        let (tile, half_panel) = (steps * LEFT_PARTS * ROWS, steps * B * 2 * ROWS);
+        let tile = steps * A * ROWS;
         let result = self.sums.as_mut_ptr();
-        let mut ahead = Ahead::new(self.ahead, B, steps * halves * rows.div_ceil(2 * ROWS));
+        let mut ahead = Ahead::new::<A, B>(self.ahead, steps * halves * rows.div_ceil(2 * ROWS));
         assert!(
-            self.rows.len() >= rows.div_ceil(ROWS) * tile && self.columns.len() >= 2 * half_panel,
+            self.rows.len() >= rows.div_ceil(ROWS) * tile
+                && self.columns.len() >= (halves - 1) * self.half + steps * B * 2 * ROWS,
             "parts are missing"
         );
         for (start, height) in [(0, rows / (2 * ROWS) * 2 * ROWS), (rows / (2 * ROWS) * 2 * ROWS, rows % (2 * ROWS))] {
@@ -153,7 +164,7 @@ impl Panel<'_> {
             }
             self.tiles.shape([height.min(ROWS), height.saturating_sub(ROWS).min(ROWS)]);
             for half in 0..halves {
-                let columns = self.columns[half * half_panel..].as_ptr();
+                let columns = self.columns[half * self.half..].as_ptr();
                 for row in (start..start + height).step_by(2 * ROWS) {
                     let first = self.rows[row / ROWS * tile..].as_ptr();
                     let sums = result.wrapping_add(row * WIDTH + half * 2 * ROWS);
@@ -161,11 +172,11 @@ impl Panel<'_> {
                     // SAFETY: by the assertion there are lines and sums for as many rows as the tiles were shaped for.
                     unsafe {
                         if height > ROWS {
-                            amx::multiply::<B, true>(
+                            amx::multiply::<A, B, true>(
                                 self.tiles, steps, left, columns, sums, WIDTH, accumulate, &mut ahead,
                             );
                         } else {
-                            amx::multiply::<B, false>(
+                            amx::multiply::<A, B, false>(
                                 self.tiles, steps, left, columns, sums, WIDTH, accumulate, &mut ahead,
                             );
                         }

@@ -8,6 +8,7 @@
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
 //! | [`gemm_backward`] | the product with the same packed weights the other way round |
 //! | `gemm_tiles`, `amx`, `split` | the product on tiles of bfloat16 numbers, into which f32 is split without loss |
+//! | `tiled` | a weight that is in bfloat16, as tiles read it |
 //! | [`attention`], [`attention_backward`] | softmax attention, one head of one image at a time |
 //! | [`layer_norm`], [`layer_norm_backward`] | layer normalisation, a row at a time |
 //! | [`activation`] | the activations outside of a product, and their derivatives |
@@ -38,11 +39,15 @@ pub mod simd;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
 pub mod tile;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiled;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_backward;
+#[cfg(test)]
+mod tests_bf16;
 #[cfg(test)]
 mod tests_storage;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]

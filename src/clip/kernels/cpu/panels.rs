@@ -6,9 +6,9 @@
 use half::{f16, vec::HalfFloatVecExt};
 
 use super::simd::Simd;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::split;
 use super::tile::Aligned;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::{amx::DEPTH, split, tiled::Tiled};
 use crate::clip::{
     Storage,
     narrow::{Int8, exact_halves, halves},
@@ -21,6 +21,9 @@ pub(super) enum Panels {
     F16(Aligned<u16>),
     /// With the columns' scales, `[panel][column]`.
     Int8(Aligned<i8>, Vec<f32>),
+    /// In bfloat16, as tiles read it.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Tiled(Tiled),
 }
 
 /// What panels are made of: `[outputs, inputs]`, and the width of a panel.
@@ -48,12 +51,14 @@ impl Panels {
         narrow.unwrap_or_else(|| Self::F32(packed(weight, shape)))
     }
 
-    /// In which form they are.
-    pub fn storage(&self) -> Storage {
+    /// In which form they are; none of those that one chooses where they are in bfloat16.
+    pub fn storage(&self) -> Option<Storage> {
         match self {
-            Self::F32(_) => Storage::F32,
-            Self::F16(_) => Storage::F16,
-            Self::Int8(..) => Storage::Int8,
+            Self::F32(_) => Some(Storage::F32),
+            Self::F16(_) => Some(Storage::F16),
+            Self::Int8(..) => Some(Storage::Int8),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Tiled(_) => None,
         }
     }
 
@@ -82,8 +87,20 @@ impl Panels {
                     unsafe { simd.store(to.as_mut_ptr(), simd.load_int8(from.as_ptr())) };
                 }
             }
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Tiled(tiled) => {
+                for (offset, to) in scratch.iter_mut().enumerate() {
+                    *to = tiled.get(start + offset);
+                }
+            }
         }
         scratch
+    }
+
+    /// The same numbers in bfloat16 as tiles read them, if they are.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub fn tiled(&self) -> Option<&Tiled> {
+        if let Self::Tiled(tiled) = self { Some(tiled) } else { None }
     }
 
     /// Of how many bfloat16 numbers each number is the sum, before it is multiplied by its column's scale.
@@ -92,7 +109,7 @@ impl Panels {
         match self {
             Self::F32(values) => split::parts(values.as_slice()),
             Self::F16(_) => 2,
-            Self::Int8(..) => 1,
+            Self::Int8(..) | Self::Tiled(_) => 1,
         }
     }
 
@@ -102,6 +119,8 @@ impl Panels {
             Self::F32(values) => values.as_slice()[index],
             Self::F16(values) => f16::from_bits(values.as_slice()[index]).to_f32(),
             Self::Int8(values, _) => f32::from(values.as_slice()[index]),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Tiled(tiled) => tiled.get(index),
         }
     }
 
@@ -110,6 +129,8 @@ impl Panels {
         match self {
             Self::Int8(_, scales) => Some(scales),
             Self::F32(_) | Self::F16(_) => None,
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Tiled(_) => None,
         }
     }
 
@@ -125,6 +146,8 @@ impl Panels {
             Self::F32(values) => words(values.as_slice(), start, count),
             Self::F16(values) => words(values.as_slice(), start, count),
             Self::Int8(values, _) => words(values.as_slice(), start, count),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Tiled(tiled) => words(tiled.lines(), start / DEPTH, count / DEPTH),
         }
     }
 }

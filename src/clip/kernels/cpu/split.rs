@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm512_sub_ps,
 };
 
-use super::amx::{DEPTH, LEFT_PARTS, Line, ROWS};
+use super::amx::{DEPTH, Line, ROWS};
 
 /// Columns of a panel, four tiles wide.
 pub const WIDTH: usize = 64;
@@ -54,22 +54,23 @@ fn split(x: __m512) -> [__m512i; 3] {
     [first, second, _mm512_castps_si512(third)]
 }
 
-/// Rows `x` `[rows, stride]` to the depth of `depth` as left tiles `[tile][step][part][row]`, the last step filled up with zeros.
+/// Rows `x` `[rows, stride]` to the depth of `depth` as left tiles `[tile][step][part][row]`, the last step filled up with zeros: in
+/// [`LEFT_PARTS`](super::amx::LEFT_PARTS) parts; or in one, if they are bfloat16 numbers.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub fn rows(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]) {
+pub fn rows<const PARTS: usize>(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]) {
     let steps = depth.div_ceil(DEPTH);
-    assert!(to.len() >= rows.div_ceil(ROWS) * steps * LEFT_PARTS * ROWS, "no room for the tiles");
+    assert!(to.len() >= rows.div_ceil(ROWS) * steps * PARTS * ROWS, "no room for the tiles");
     let odd: [u16; DEPTH] = std::array::from_fn(|index| 2 * index as u16 + 1);
     // SAFETY: an array of a vector's size.
     let odd = unsafe { _mm512_loadu_si512(odd.as_ptr().cast()) };
     for row in 0..rows {
         let x = &x[row * stride..][..depth];
-        let to = &mut to[row / ROWS * steps * LEFT_PARTS * ROWS..];
+        let to = &mut to[row / ROWS * steps * PARTS * ROWS..];
         for (step, x) in x.chunks(DEPTH).enumerate() {
-            let to = &mut to[step * LEFT_PARTS * ROWS + row % ROWS..];
+            let to = &mut to[step * PARTS * ROWS + row % ROWS..];
             let (left, right) = (split(load(x)), split(load(&x[x.len().min(DEPTH / 2)..])));
-            for (part, (left, right)) in left.into_iter().zip(right).enumerate() {
-                store(&mut to[part * ROWS], _mm512_permutex2var_epi16(left, odd, right));
+            for part in 0..PARTS {
+                store(&mut to[part * ROWS], _mm512_permutex2var_epi16(left[part], odd, right[part]));
             }
         }
     }

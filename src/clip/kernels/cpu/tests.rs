@@ -31,7 +31,7 @@ pub(super) fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// `x · Wᵀ + bias` in double precision.
-fn product(x: &[f32], weight: &[f32], bias: &[f32], inputs: usize) -> Vec<f64> {
+pub(super) fn product(x: &[f32], weight: &[f32], bias: &[f32], inputs: usize) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     x.chunks_exact(inputs)
         .flat_map(|x| weight.chunks_exact(inputs).zip(bias).map(move |(row, &bias)| dot(x, row) + f64::from(bias)))

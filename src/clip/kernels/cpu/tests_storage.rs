@@ -81,7 +81,7 @@ fn int8_is_the_nearest_of_its_row() {
         // Stored again it is the same, to the bit, and so it is recognised.
         for storage in [Storage::Int8, Storage::Exact] {
             let again = Packed::stored(storage, &stored, outputs, inputs, instructions);
-            assert_eq!(again.storage(), Storage::Int8);
+            assert_eq!(again.storage(), Some(Storage::Int8));
             assert_eq!(bits(&again.unpacked()), bits(&stored));
         }
     }
@@ -97,11 +97,11 @@ fn exact_storage_loses_nothing() {
     for instructions in Instructions::available() {
         for (weight, expected) in [(&halves, Storage::F16), (&off, Storage::F32), (&large, Storage::F32)] {
             let packed = Packed::stored(Storage::Exact, weight, 37, 11, instructions);
-            assert_eq!((packed.storage(), bits(&packed.unpacked())), (expected, bits(weight)));
+            assert_eq!((packed.storage(), bits(&packed.unpacked())), (Some(expected), bits(weight)));
         }
         // What half precision cannot hold is not made infinite.
         let packed = Packed::stored(Storage::F16, &large, 37, 11, instructions);
-        assert_eq!((packed.storage(), bits(&packed.unpacked())), (Storage::F32, bits(&large)));
+        assert_eq!((packed.storage(), bits(&packed.unpacked())), (Some(Storage::F32), bits(&large)));
     }
 }
 
@@ -143,7 +143,7 @@ proptest! {
         for instructions in Instructions::available() {
             for storage in NARROW {
                 let packed = Packed::stored(storage, &weight, outputs, inputs, instructions);
-                prop_assert_eq!(packed.storage(), storage);
+                prop_assert_eq!(packed.storage(), Some(storage));
                 let same = Packed::new(&packed.unpacked(), outputs, inputs, instructions);
                 let linear = |packed: &Packed, x: &[f32], residual: &[f32], rows: usize| {
                     packed.linear(x, Some(&bias), Activation::QuickGelu, Some(residual), rows)

@@ -163,6 +163,7 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
                 weights.block(Block {
                     weights,
                     x: patches,
+                    bf16: false,
                     bias: ending.bias,
                     activation: Activation::Identity,
                     residual: ending.residual,
