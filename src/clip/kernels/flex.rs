@@ -8,6 +8,7 @@ use burn_flex::{Flex, FlexTensor, Layout};
 use super::cpu::activation::{activate, activate_backward};
 use super::cpu::attention::{Shape as AttentionShape, attention};
 use super::cpu::attention_backward::attention_backward;
+use super::cpu::convert;
 use super::cpu::gemm::Packed;
 use super::cpu::layer_norm::layer_norm;
 use super::cpu::layer_norm_backward::layer_norm_backward;
@@ -167,9 +168,22 @@ fn attention_shape(qkv: &Tensor<Flex, 3>, heads: usize, causal: bool) -> Attenti
 
 /// The tensor in `f32` and in order, whatever it was; free if it already is.
 pub(crate) fn dense<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
-    let tensor = if tensor.dtype() == DType::F32 { tensor } else { tensor.cast(DType::F32) };
+    let (dims, dtype) = (tensor.dims(), tensor.dtype());
     let tensor = tensor.into_primitive().tensor();
-    if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
+    let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
+    let wide = match dtype {
+        DType::BF16 => tensor.as_slice().map(|values| convert::from_bf16(values, Instructions::best())),
+        DType::F16 => tensor.as_slice().map(convert::from_f16),
+        _ => None,
+    };
+    match wide {
+        Some(values) => primitive(Bytes::from_elems(values), dims, DType::F32),
+        None if dtype == DType::F32 && tensor.as_slice::<f32>().is_some() => tensor,
+        None => {
+            let tensor = Tensor::<Flex, D>::from_primitive(TensorPrimitive::Float(tensor));
+            tensor.cast(DType::F32).into_primitive().tensor().to_contiguous()
+        }
+    }
 }
 
 /// The numbers of a tensor from [`dense`].
@@ -179,8 +193,15 @@ pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
 
 /// Numbers as a tensor of `dtype`.
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType) -> Tensor<Flex, D> {
-    let layout = Layout::contiguous(Shape::from(shape));
-    let primitive = FlexTensor::new(Bytes::from_elems(values), layout, DType::F32);
-    let tensor = Tensor::from_primitive(TensorPrimitive::Float(primitive));
-    if dtype == DType::F32 { tensor } else { tensor.cast(dtype) }
+    let (bytes, format) = match dtype {
+        DType::BF16 => (Bytes::from_elems(convert::to_bf16(&values, Instructions::best())), dtype),
+        DType::F16 => (Bytes::from_elems(convert::to_f16(&values)), dtype),
+        _ => (Bytes::from_elems(values), DType::F32),
+    };
+    let tensor = Tensor::from_primitive(TensorPrimitive::Float(primitive(bytes, shape, format)));
+    if format == dtype { tensor } else { tensor.cast(dtype) }
+}
+
+fn primitive<const D: usize>(values: Bytes, shape: [usize; D], dtype: DType) -> FlexTensor {
+    FlexTensor::new(values, Layout::contiguous(Shape::from(shape)), dtype)
 }

@@ -13,6 +13,7 @@
 //! | [`layer_norm`], [`layer_norm_backward`] | layer normalisation, a row at a time |
 //! | [`activation`] | the activations outside of a product, and their derivatives |
 //! | [`low_rank`] | the thin products of a low-rank branch, with their dropout |
+//! | [`convert`] | half precision to f32 and back |
 //! | [`exp`] | the exponential and what is made of it |
 //!
 //! Two promises hold everywhere. Every element of a result is summed in one fixed order, so neither the number of
@@ -26,6 +27,7 @@ pub mod activation;
 mod amx;
 pub mod attention;
 pub mod attention_backward;
+pub mod convert;
 pub mod exp;
 pub mod gemm;
 pub mod gemm_backward;
