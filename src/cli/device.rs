@@ -78,7 +78,8 @@ pub struct Place {
 pub struct Compute {
     #[command(flatten)]
     pub place: Place,
-    /// What the towers compute in: f32, f16 or bf16. Half precision is for GPUs; whatever learns is in f32, and so is a tower while it trains.
+    /// What the towers compute in: f32, f16 or bf16. Half precision is for GPUs, and bf16 for processors with AMX; whatever learns is in
+    /// f32, and so is a tower while it trains.
     #[arg(long, default_value_t)]
     pub precision: Precision,
 }

@@ -21,7 +21,7 @@ const DEPTH_BLOCK: usize = 768;
 const ROW_BLOCK: usize = 256;
 
 /// Panels that are worth splitting the rows for once more.
-const LEAST_PANELS: usize = 6;
+const LEAST_PANELS: usize = 9;
 
 /// How many rows a task takes: equal in all tasks but the last.
 pub(super) fn rows_in_block(rows: usize) -> usize {
@@ -32,7 +32,9 @@ pub(super) fn rows_in_block(rows: usize) -> usize {
 pub(super) fn groups(blocks: usize, panels: usize) -> usize {
     let threads = parallel::threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(blocks) };
-    let worthwhile = (panels / LEAST_PANELS).max(threads.div_ceil(blocks));
+    // Of few tasks each thread has as many.
+    let least = threads.div_ceil(blocks);
+    let worthwhile = (panels / LEAST_PANELS / least * least).max(least);
     wanted.min(worthwhile).clamp(1, panels)
 }
 
