@@ -219,6 +219,7 @@ pub(crate) struct Block<'a> {
     /// The block's rows, `[rows, inputs]`.
     pub x: &'a [f32],
     /// Whether the rows' numbers are in bfloat16.
+    #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), allow(dead_code, reason = "tiles alone ask"))]
     pub bf16: bool,
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
