@@ -49,11 +49,28 @@ fn a_single_class_gets_everything() {
 }
 
 #[test]
+fn half_precision_rounds_and_gives_nearly_the_same() {
+    let machine = Machine::new();
+    let tile = tile(0);
+    let confidences = |precision: &str| -> Vec<f64> {
+        let words = ["classify", &tile, "--classes", "dog,boat,tree", "--json", "--precision", precision];
+        let mut found = answers(&machine.run(words).json(), true).remove(0);
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        found.into_iter().map(|class| class.1).collect()
+    };
+    let exact = confidences("f32");
+    for (precision, tolerance) in [("f16", 5e-3), ("bf16", 5e-2)] {
+        let half = confidences(precision);
+        let off = exact.iter().zip(&half).map(|(exact, half)| (exact - half).abs()).fold(0.0, f64::max);
+        assert!(off > 0.0 && off <= tolerance, "{precision}: {half:?}, not {exact:?}");
+    }
+}
+
+#[test]
 fn devices_and_precisions_that_are_not_there_are_refused() {
     let machine = Machine::new();
     let tile = tile(0);
     let classify = ["classify", &tile, "--classes", "field"];
-    machine.run([&classify[..], &["--precision", "f16"]].concat()).refused_for(&["f16", "use f32"]);
     machine.run([&classify[..], &["--precision", "f8"]].concat()).refused_for(&["f8", "f32, f16 or bf16"]);
     machine.run([&classify[..], &["--device", "abacus"]].concat()).refused_for(&["abacus", "--device"]);
     if cfg!(not(feature = "wgpu")) {
