@@ -21,7 +21,7 @@ pub fn to_bf16(values: &[f32], instructions: Instructions) -> Vec<bf16> {
 
 /// IEEE half precision as f32.
 pub fn from_f16(values: &[f16]) -> Vec<f32> {
-    converted(values, |from, to| from.convert_to_f32_slice(to))
+    converted(values, <[f16]>::convert_to_f32_slice)
 }
 
 /// f32 as the nearest of IEEE's half precision, the even one of two that are as near.

@@ -52,6 +52,10 @@ impl Panels {
     }
 
     /// In which form they are; none of those that one chooses where they are in bfloat16.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_os = "linux")),
+        allow(clippy::unnecessary_wraps, reason = "without tiles nothing is in bfloat16")
+    )]
     pub fn storage(&self) -> Option<Storage> {
         match self {
             Self::F32(_) => Some(Storage::F32),
