@@ -43,12 +43,7 @@ impl ClipBackend for Flex {
     fn matrix_in(storage: Storage, weight: Tensor<Self, 2>) -> Self::Matrix {
         let [outputs, inputs] = weight.dims();
         let dtype = weight.dtype();
-        let (weight, best) = (dense(weight), Instructions::best());
-        let packed = if dtype == DType::BF16 {
-            Packed::of_bf16(values(&weight), outputs, inputs, best)
-        } else {
-            Packed::stored(storage, values(&weight), outputs, inputs, best)
-        };
+        let packed = Packed::stored(storage, values(&dense(weight)), outputs, inputs, Instructions::best());
         PackedWeight { packed: Arc::new(packed), dtype }
     }
 
@@ -70,13 +65,14 @@ impl ClipBackend for Flex {
     ) -> Tensor<Self, 3> {
         let ([batch, tokens, _], dtype) = (x.dims(), x.dtype());
         let (x, bias, residual) = (dense(x), bias.cloned().map(dense), residual.map(dense));
-        let (x, rows) = (values(&x), batch * tokens);
-        let (bias, residual) = (bias.as_ref().map(values), residual.as_ref().map(values));
-        let y = if dtype == DType::BF16 {
-            matrix.packed.linear_of_bf16(x, bias, activation, residual, rows)
-        } else {
-            matrix.packed.linear(x, bias, activation, residual, rows)
-        };
+        let y = matrix.packed.linear_of(
+            dtype == DType::BF16,
+            values(&x),
+            bias.as_ref().map(values),
+            activation,
+            residual.as_ref().map(values),
+            batch * tokens,
+        );
         tensor(y, [batch, tokens, matrix.packed.shape()[0]], dtype)
     }
 
@@ -166,29 +162,25 @@ fn attention_shape(qkv: &Tensor<Flex, 3>, heads: usize, causal: bool) -> Attenti
     AttentionShape { batch, tokens, width: triple / 3, heads, causal }
 }
 
+const IN_ORDER: &str = "a tensor in order is one slice";
+
 /// The tensor in `f32` and in order, whatever it was; free if it already is.
 pub(crate) fn dense<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
     let (dims, dtype) = (tensor.dims(), tensor.dtype());
+    let tensor = if matches!(dtype, DType::F32 | DType::F16 | DType::BF16) { tensor } else { tensor.cast(DType::F32) };
     let tensor = tensor.into_primitive().tensor();
     let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
     let wide = match dtype {
-        DType::BF16 => tensor.as_slice().map(|values| convert::from_bf16(values, Instructions::best())),
-        DType::F16 => tensor.as_slice().map(convert::from_f16),
-        _ => None,
+        DType::BF16 => convert::from_bf16(tensor.as_slice().expect(IN_ORDER), Instructions::best()),
+        DType::F16 => convert::from_f16(tensor.as_slice().expect(IN_ORDER)),
+        _ => return tensor,
     };
-    match wide {
-        Some(values) => primitive(Bytes::from_elems(values), dims, DType::F32),
-        None if dtype == DType::F32 && tensor.as_slice::<f32>().is_some() => tensor,
-        None => {
-            let tensor = Tensor::<Flex, D>::from_primitive(TensorPrimitive::Float(tensor));
-            tensor.cast(DType::F32).into_primitive().tensor().to_contiguous()
-        }
-    }
+    primitive(Bytes::from_elems(wide), dims, DType::F32)
 }
 
 /// The numbers of a tensor from [`dense`].
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().expect("a dense f32 tensor is one slice")
+    tensor.as_slice().expect(IN_ORDER)
 }
 
 /// Numbers as a tensor of `dtype`.

@@ -117,8 +117,8 @@ impl Ahead {
     /// All of `memory` while `steps` steps are multiplied, of rows in `A` parts and columns in `B`.
     pub fn new<const A: usize, const B: usize>(memory: &[f32], steps: usize) -> Self {
         let Range { start: next, end } = memory.as_ptr_range();
-        // Of three parts times `B` those products are left out that `multiply` names.
-        let products = if A == 1 { B } else { [3, 5, 6][B - 1] };
+        // The smaller a column's part, the fewer of the rows' parts meet it.
+        let products: usize = (0..B).map(|part| A - part).sum();
         Self { next, end, lines: memory.len().div_ceil(LINE).div_ceil(steps * products) }
     }
 

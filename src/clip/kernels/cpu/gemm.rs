@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use super::super::Activation;
 use super::exp;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::gemm_tiles;
 use super::panels::{Panels, Shape};
 use super::simd::{Instructions, Kernel, Simd};
 use super::tile::{Aligned, LINE, Left, MOST_ROWS, NewOutput, multiply_few, rows_at_once, with_scratch, written};
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::{gemm_tiles, tiled::Tiled};
 use crate::{clip::Storage, platform::parallel};
 
 /// How deep a product goes before it comes back to the first row: a panel's slice of this depth stays close.
@@ -55,7 +55,7 @@ impl Packed {
     pub fn stored(storage: Storage, weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
         let width = instructions.panel();
-        let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage);
+        let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage, instructions);
         Self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             parts: panels.parts(),
@@ -65,18 +65,6 @@ impl Packed {
             width,
             instructions,
         }
-    }
-
-    /// Packs `weight` `[outputs, inputs]`, whose numbers are in bfloat16 already.
-    pub fn of_bf16(weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        if instructions.has_tiles() {
-            assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
-            let width = instructions.panel();
-            let panels = Panels::Tiled(Tiled::new(weight, Shape { outputs, inputs, width }));
-            return Self { parts: 1, panels, outputs, inputs, width, instructions };
-        }
-        Self::stored(Storage::Exact, weight, outputs, inputs, instructions)
     }
 
     /// The form that its numbers have in memory; none of those that one chooses where they are in bfloat16.
@@ -119,26 +107,15 @@ impl Packed {
         residual: Option<&[f32]>,
         rows: usize,
     ) -> Vec<f32> {
-        self.product(x, false, bias, activation, residual, rows)
+        self.linear_of(false, x, bias, activation, residual, rows)
     }
 
-    /// [`linear`](Self::linear) for `x` whose numbers are in bfloat16: where the weight is too, tiles multiply once what else they
-    /// multiply in parts.
-    pub fn linear_of_bf16(
+    /// [`linear`](Self::linear); where the numbers of `x` are in bfloat16 (`bf16`) and the weight's are too, tiles multiply once what
+    /// else they multiply in parts.
+    pub fn linear_of(
         &self,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        activation: Activation,
-        residual: Option<&[f32]>,
-        rows: usize,
-    ) -> Vec<f32> {
-        self.product(x, true, bias, activation, residual, rows)
-    }
-
-    fn product(
-        &self,
-        x: &[f32],
         bf16: bool,
+        x: &[f32],
         bias: Option<&[f32]>,
         activation: Activation,
         residual: Option<&[f32]>,

@@ -5,7 +5,7 @@
 
 use half::{f16, vec::HalfFloatVecExt};
 
-use super::simd::Simd;
+use super::simd::{Instructions, Simd};
 use super::tile::Aligned;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::{amx::DEPTH, split, tiled::Tiled};
@@ -35,20 +35,35 @@ pub(super) struct Shape {
 }
 
 impl Panels {
-    /// Packs `weight` `[outputs, inputs]`. One that half precision cannot hold, because it is too large for it, stays in f32.
-    pub fn new(weight: &[f32], shape: Shape, storage: Storage) -> Self {
+    /// Packs `weight` `[outputs, inputs]` for these instructions. One that half precision cannot hold, because it is too large for
+    /// it, stays in f32.
+    pub fn new(weight: &[f32], shape: Shape, storage: Storage, instructions: Instructions) -> Self {
         let f16 = |halves: Vec<f16>| Self::F16(packed(&halves.reinterpret_into(), shape));
         let int8 = |Int8 { values, mut scales }| {
             scales.resize(shape.outputs.next_multiple_of(shape.width), 0.0);
             Self::Int8(packed(&values, shape), scales)
         };
         let narrow = match storage {
-            Storage::Exact => Int8::exact(weight, shape.outputs).map(int8).or_else(|| exact_halves(weight).map(f16)),
+            Storage::Exact => Int8::exact(weight, shape.outputs)
+                .map(int8)
+                .or_else(|| Self::tiles(weight, shape, instructions))
+                .or_else(|| exact_halves(weight).map(f16)),
             Storage::F32 => None,
             Storage::F16 => halves(weight).map(f16),
             Storage::Int8 => Some(int8(Int8::nearest(weight, shape.outputs))),
         };
         narrow.unwrap_or_else(|| Self::F32(packed(weight, shape)))
+    }
+
+    /// In bfloat16, where there are tiles to read it and it loses nothing.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn tiles(weight: &[f32], shape: Shape, instructions: Instructions) -> Option<Self> {
+        (instructions.has_tiles() && split::parts(weight) == 1).then(|| Self::Tiled(Tiled::new(weight, shape)))
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    fn tiles(_: &[f32], _: Shape, _: Instructions) -> Option<Self> {
+        None
     }
 
     /// In which form they are; none of those that one chooses where they are in bfloat16.
@@ -92,11 +107,7 @@ impl Panels {
                 }
             }
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Tiled(tiled) => {
-                for (offset, to) in scratch.iter_mut().enumerate() {
-                    *to = tiled.get(start + offset);
-                }
-            }
+            Self::Tiled(tiled) => tiled.read(start, scratch),
         }
         scratch
     }

@@ -91,7 +91,6 @@ pub fn panel<const PARTS: usize>(panel: &[f32], first: usize, steps: usize, to: 
         for tile in 0..WIDTH / ROWS {
             let at = tile * ROWS;
             for at in [at, WIDTH + at] {
-                // SAFETY: to ask for memory reads nothing.
                 _mm_prefetch::<_MM_HINT_T0>(inputs.as_ptr().wrapping_add(AHEAD + at).cast());
             }
             let even = split(load(&inputs[at..]));

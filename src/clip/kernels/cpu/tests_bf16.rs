@@ -7,6 +7,7 @@ use super::super::Activation;
 use super::gemm::Packed;
 use super::simd::Instructions;
 use super::tests::{assert_close, product, random, wide};
+use crate::clip::Storage;
 
 fn rounded(values: Vec<f32>) -> Vec<f32> {
     values.into_iter().map(|value| half::bf16::from_f32(value).to_f32()).collect()
@@ -28,12 +29,12 @@ proptest! {
         let backward = product(&gradient, &turned, &vec![0.0; inputs], outputs);
         for instructions in Instructions::available() {
             let what = format!("{instructions:?}");
-            let packed = Packed::of_bf16(&weight, outputs, inputs, instructions);
+            let packed = Packed::stored(Storage::Exact, &weight, outputs, inputs, instructions);
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             prop_assert_eq!(bits(&packed.unpacked()), bits(&weight));
             let (bias, residual, identity) = (Some(&bias[..]), Some(&residual[..]), Activation::Identity);
             assert_close(&packed.linear(&x, bias, identity, residual, rows), &expected(&x), 5e-6, &what);
-            assert_close(&packed.linear_of_bf16(&half, bias, identity, residual, rows), &expected(&half), 5e-6, &what);
+            assert_close(&packed.linear_of(true, &half, bias, identity, residual, rows), &expected(&half), 5e-6, &what);
             assert_close(&packed.linear_backward(&gradient, rows), &backward, 5e-6, &what);
         }
     }
@@ -45,8 +46,8 @@ fn what_is_not_finite_shows() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0xffff_0000)] {
             let (mut x, mut weight) = (rounded(random(37 * 40, 71)), rounded(random(70 * 40, 72)));
             let shows = |x: &[f32], weight: &[f32]| -> Vec<bool> {
-                let packed = Packed::of_bf16(weight, 70, 40, instructions);
-                let y = packed.linear_of_bf16(x, None, Activation::Identity, None, 37);
+                let packed = Packed::stored(Storage::Exact, weight, 70, 40, instructions);
+                let y = packed.linear_of(true, x, None, Activation::Identity, None, 37);
                 y.iter().map(|y| !y.is_finite()).collect()
             };
             let sound = x.clone();

@@ -13,7 +13,7 @@ pub struct Tiled {
 }
 
 impl Tiled {
-    /// Takes `weight` `[outputs, inputs]`, each number rounded to the nearest bfloat16.
+    /// Takes `weight` `[outputs, inputs]`, whose numbers are in bfloat16.
     pub fn new(weight: &[f32], Shape { outputs, inputs, width }: Shape) -> Self {
         assert_eq!(width, WIDTH, "panels are not as wide as four tiles");
         let count = outputs.div_ceil(WIDTH) * inputs.div_ceil(DEPTH) * WIDTH;
@@ -48,6 +48,18 @@ impl Tiled {
         let (row, column) = (index / WIDTH, index % WIDTH);
         let (line, at) = self.place(row / self.inputs, row % self.inputs, column);
         bf16::from_bits(self.lines[line].0[at]).to_f32()
+    }
+
+    /// What other forms have from `start` of `[panel][input][column]` on, whole inputs.
+    pub fn read(&self, start: usize, to: &mut [f32]) {
+        for (row, to) in (start / WIDTH..).zip(to.chunks_exact_mut(WIDTH)) {
+            for (tile, to) in to.chunks_exact_mut(ROWS).enumerate() {
+                let (line, at) = self.place(row / self.inputs, row % self.inputs, tile * ROWS);
+                for (to, bits) in to.iter_mut().zip(self.lines[line].0[at..].iter().step_by(2)) {
+                    *to = bf16::from_bits(*bits).to_f32();
+                }
+            }
+        }
     }
 
     /// In which line a number is, and where in it.
