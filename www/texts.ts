@@ -1,3 +1,4 @@
+import type { Numerics } from './engine/numerics';
 import { bytes, count, duration, percent, plural } from './views/format';
 
 /** The ladder's methods. */
@@ -6,6 +7,13 @@ const methods: Readonly<Record<string, { name: string; about: string }>> = {
   tip: { name: 'Tip-Adapter', about: 'Remembers your photos, and asks which of them a new one resembles.' },
   meta: { name: 'Meta-Adapter', about: 'Learns how your photos should refine what each name means.' },
   'lora+bitfit': { name: 'LoRA + BitFit', about: 'Trains a small part of the model itself on your photos.' },
+};
+
+const numericsNames: Readonly<Record<Numerics, string>> = {
+  f32: 'f32',
+  f16: 'f16',
+  'f16 weights': 'f32 with weights in f16',
+  'int8 weights': 'f32 with weights in int8',
 };
 
 /** Every text of the page, in English. What holds numbers is a function. */
@@ -277,7 +285,10 @@ export const texts = {
     devices: { auto: 'Automatic', cpu: 'CPU', webgpu: 'WebGPU' },
     precision: 'Numbers on a GPU',
     precisions: { auto: 'Automatic', f32: 'f32', f16: 'f16' },
-    now: (device: string, name: string, precision: string) => `Now: ${device} (${name}) in ${precision}`,
+    weights: 'Weights on the CPU',
+    weightsAbout: 'f16 takes half the memory, int8 a quarter; answers hardly change.',
+    forms: { auto: 'Exact', f16: 'f16', int8: 'int8' },
+    now: (device: string, name: string, numerics: Numerics) => `Now: ${device} (${name}) in ${numericsNames[numerics]}`,
     speed: (perSecond: number) => `${perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond))} photos a second`,
     storage: 'Storage',
     used: (used: number, quota: number) => `${bytes(used)} of ${bytes(quota)} used`,

@@ -75,29 +75,79 @@ test('the camera fills a class while a button is held, and is answered live', { 
   await page.waitForFunction(() => document.querySelector('[data-testid="answer-best"]')?.dataset.name !== undefined);
 });
 
-test('words that the visitor types are told apart without any photo, as natively', { timeout: 120_000 }, async (t) => {
-  const { page } = await browser(t);
+const WORDS = ['airplane', 'cat', 'pizza', 'umbrella'];
+
+/** Opens the sample of photos without learning from it. */
+async function openPhotos(page) {
   await open(page);
   await page.evaluate(async () => {
     await globalThis.lowshot.actions.stop();
     await globalThis.lowshot.actions.openSample('photos');
   });
-  const words = ['airplane', 'cat', 'pizza', 'umbrella'];
+}
+
+/** Probabilities of the words for a photo, by the page. */
+async function byWords(page, file) {
+  const answer = await page.evaluate(async ([file, words]) => globalThis.lowshot.actions.classifyByText(await (await fetch(file)).blob(), words), [file, WORDS]);
+  assert.deepEqual(answer.classes.map(({ name }) => name), WORDS);
+  return answer.probabilities;
+}
+
+/** The same natively. */
+function nativelyByWords(file, ...options) {
+  const { status, stdout, stderr } = spawnSync(PROGRAM, ['classify', path.join(root, file), '--classes', WORDS.join(), '--json', ...options], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  const { classes } = JSON.parse(stdout)[0];
+  return WORDS.map((word) => classes.find(({ name }) => name === word).probability);
+}
+
+const apart = (some, others) => Math.max(...some.map((value, at) => Math.abs(value - others[at])));
+
+test('words that the visitor types are told apart without any photo, as natively', { timeout: 120_000 }, async (t) => {
+  const { page } = await browser(t);
+  await openPhotos(page);
   for (const name of ['airplane-wing-at-dusk', 'cat-on-sofa', 'homemade-pizza']) {
     const file = `samples/photos/${name}.webp`;
-    const answer = await page.evaluate(async ([file, words]) => globalThis.lowshot.actions.classifyByText(await (await fetch(file)).blob(), words), [file, words]);
-    assert.deepEqual(answer.classes.map(({ name }) => name), words);
-    const { status, stdout, stderr } = spawnSync(PROGRAM, ['classify', path.join(root, file), '--classes', words.join(), '--json'], { encoding: 'utf8' });
-    assert.equal(status, 0, stderr);
-    for (const { name, probability } of JSON.parse(stdout)[0].classes) {
-      const here = answer.probabilities[words.indexOf(name)];
-      assert.ok(Math.abs(here - probability) < 1e-4, `${file}, ${name}: ${here}, natively ${probability}`);
-    }
+    const [here, natively] = [await byWords(page, file), nativelyByWords(file)];
+    assert.ok(apart(here, natively) < 1e-4, `${file}: ${here}, natively ${natively}`);
   }
   // Whose pictures they are is said where they are shown.
   await page.getByTestId('credits').locator('summary').click();
   assert.equal(await page.getByTestId('credits').getByRole('link').count(), 12);
   assert.match(await page.getByTestId('credits').innerText(), /cat on sofa: Emma0mb, CC BY 4.0/);
+});
+
+test('with weights in int8 answers are those of the program with such weights, and the ladder learns', { timeout: 240_000 }, async (t) => {
+  const { page } = await browser(t);
+  await openPhotos(page);
+  const file = 'samples/photos/cat-on-sofa.webp';
+  const exact = await byWords(page, file);
+  await page.getByTestId('model-badge').click();
+  await page.getByTestId('weights').getByText('int8', { exact: true }).click();
+  await page.waitForFunction(() => globalThis.lowshot.state.model.info?.weights === 'int8');
+  assert.match(await page.getByTestId('models-panel').innerText(), /CPU \(1 thread, SIMD\) in f32 with weights in int8/);
+  const [here, natively] = [await byWords(page, file), nativelyByWords(file, '--weights', 'int8')];
+  assert.ok(apart(here, natively) < 1e-4, `${here}, natively ${natively}`);
+  assert.ok(apart(here, exact) > 1e-3, `${here} are not those of exact weights: ${exact}`);
+  await page.evaluate(async () => {
+    const { actions } = globalThis.lowshot;
+    await actions.openSample('eurosat');
+    await actions.stop();
+    actions.changeSettings({ methods: ['tip', 'lora+bitfit'], loraSteps: 20 });
+    await actions.train();
+  });
+  const { ladder } = await trained(page);
+  assert.deepEqual(ladder.map(({ status }) => status), ['done', 'done']);
+  for (const { method, result } of ladder) assert.ok(result.accuracy > 0.5, `${method}: ${result.accuracy}`);
+  // Whoever learns as soon as the model is loaded anew is not given back what was learnt before.
+  const restored = await page.evaluate(async () => {
+    const { actions } = globalThis.lowshot;
+    await actions.compute({ weights: 'f16' });
+    actions.changeSettings({ methods: ['tip'] });
+    await actions.train();
+    return globalThis.lowshot.state.training.ladder.map(({ method }) => method);
+  });
+  assert.deepEqual(restored, ['tip']);
 });
 
 test('undo brings back what was deleted, redo deletes it again, and the results are a table', { timeout: 180_000 }, async (t) => {

@@ -1,4 +1,4 @@
-import type { Answer, Attention, Device, Id, Looked, Method, Precision, Settings, State } from './state';
+import type { Answer, Attention, Id, Looked, Method, Settings, State } from './state';
 
 /** Everything that a view can ask for. What goes wrong becomes a notice; promises resolve when it is done, and never reject. */
 export interface Actions {
@@ -56,8 +56,8 @@ export interface Actions {
   /** Of a model that is being fetched or loaded. */
   cancelModel(): void;
   forgetModel(name: string): Promise<void>;
-  setDevice(device: 'auto' | Device): Promise<void>;
-  setPrecision(precision: 'auto' | Precision): Promise<void>;
+  /** Where and how the model computes; it is loaded anew. */
+  compute(how: Partial<Pick<Settings, 'device' | 'precision' | 'weights'>>): Promise<void>;
   changeSettings(settings: Partial<Settings>): void;
   /** All projects, photos, models and settings that this browser has stored; the page begins anew. */
   forgetEverything(): Promise<void>;

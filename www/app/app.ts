@@ -268,15 +268,10 @@ class LowshotApp implements App {
           await models.forget(name);
           await this.#showStorage();
         }),
-      setDevice: async (device) => {
-        this.#changeSettings({ device });
+      compute: async (how) => {
+        this.#changeSettings(how);
         this.#opening = projects.record();
-        await told(() => models.setDevice());
-      },
-      setPrecision: async (precision) => {
-        this.#changeSettings({ precision });
-        this.#opening = projects.record();
-        await told(() => models.setDevice());
+        await told(() => models.again());
       },
       changeSettings: (settings) => this.#changeSettings(settings),
       forgetEverything: () =>

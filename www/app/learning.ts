@@ -2,7 +2,8 @@
 import type { Engine, TrainEvent } from '../engine/engine.ts';
 import { fill } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
-import type { RungResult as CoreResult, Precision } from '../engine/protocol.ts';
+import { type Numerics, numericsOf } from '../engine/numerics.ts';
+import type { RungResult as CoreResult } from '../engine/protocol.ts';
 import type { Container } from './container.ts';
 import { CHECKPOINT, type Learnt, type LearntContents } from './learnt.ts';
 import type { Models } from './models.ts';
@@ -30,7 +31,7 @@ interface Subject {
   readonly templates: readonly string[];
   readonly modelSha256: string;
   /** Of the photos' features. */
-  readonly precision: Precision;
+  readonly numerics: Numerics;
 }
 
 export class Learning {
@@ -81,9 +82,9 @@ export class Learning {
       this.container.update({ training });
       const info = await this.models.ready();
       const [samples, labels] = [photos.map(({ id }) => id), photos.map(({ label }) => label)];
-      const { features, precision } = await this.photos.features(samples);
+      const { features, numerics } = await this.photos.features(samples);
       const names = cards.map(({ name }) => name);
-      this.#subject = { samples, labels, names, templates: this.templates, modelSha256: info.sha256, precision };
+      this.#subject = { samples, labels, names, templates: this.templates, modelSha256: info.sha256, numerics };
       await this.learnt.forget();
       await this.#ground(features);
       await this.#climb(signal);
@@ -128,18 +129,19 @@ export class Learning {
     await this.#climbing((signal) => this.#climb(signal, true));
   }
 
-  /** Takes up what was stored with a project: what was learnt answers again, and a ladder that was cut off goes on. */
+  /**
+   * Takes up what was stored with a project, where nothing is learnt since: what was learnt answers again, and a ladder that was cut off
+   * goes on.
+   */
   async restore(record: TrainingRecord | undefined): Promise<void> {
-    this.#subject = undefined;
-    this.#grounded = false;
-    this.container.update({ training: IDLE });
     const info = await this.models.ready();
-    if (!record || record.modelSha256 !== info.sha256) return;
-    const { samples, names, templates, modelSha256, precision: then = 'f32', ...training } = record;
+    // Photos may be looked at for long before it comes to this, and somebody may have begun to learn from them.
+    if (!record || record.modelSha256 !== info.sha256 || this.container.state.training.status !== 'idle') return;
+    const { samples, names, templates, modelSha256, numerics: then = 'f32', ...training } = record;
     const cards = new Map(this.container.state.project.classes.map((card) => [card.id, card]));
     const labels = this.#labels(record);
     if (record.classes.some((id) => !cards.has(id)) || !labels) return;
-    const subject = { samples, labels, names, templates, modelSha256, precision: then };
+    const subject = { samples, labels, names, templates, modelSha256, numerics: then };
     this.#subject = subject;
     const cutOff = training.status === 'running' || training.status === 'paused';
     const ladder = training.ladder.map(({ progress: _, ...rung }): Rung => (rung.status === 'running' ? { ...rung, status: 'waiting' } : rung));
@@ -148,8 +150,8 @@ export class Learning {
     this.checkStale();
     await this.#climbing(async (signal) => {
       // By the same features as then, or a checkpoint would be of something else.
-      const { features, precision } = await this.photos.features(samples, then);
-      if (this.#subject === subject) this.#subject = { ...subject, precision };
+      const { features, numerics } = await this.photos.features(samples, then);
+      if (this.#subject === subject) this.#subject = { ...subject, numerics };
       await this.#ground(features);
       await this.#takeLearnt();
       if (!cutOff) return;
@@ -183,7 +185,7 @@ export class Learning {
   async adopt(kept: LearntContents, classes: readonly { readonly id: Id; readonly name: string }[], templates: readonly string[]): Promise<void> {
     const info = await this.models.ready();
     const method = kept.method as Method;
-    this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256, precision: info.precision };
+    this.#subject = { samples: [], labels: [], names: classes.map(({ name }) => name), templates, modelSha256: info.sha256, numerics: numericsOf(info) };
     await this.learnt.put(method, kept);
     this.#grounded = true;
     this.container.update({ training: { ...IDLE, status: 'done', classes: classes.map(({ id }) => id), used: method, ladder: [{ method, status: 'done' }] } });

@@ -129,7 +129,8 @@ export class Models {
     await this.list();
   }
 
-  async setDevice(): Promise<void> {
+  /** The same model as the settings say now. */
+  async again(): Promise<void> {
     const { model } = this.container.state;
     if (model.name) await this.use(model.name);
   }
@@ -151,14 +152,14 @@ export class Models {
       show({});
       let fetched: ReadonlyMap<string, Uint8Array> | undefined = await files(abort.signal, (progress) => show({ progress }));
       show({ status: 'loading' });
-      const { device, precision }: Settings = this.container.state.settings;
+      const { device, precision, weights }: Settings = this.container.state.settings;
       // Kept for the first Worker only: another one takes them from where they are stored.
       const again = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
         const now = fetched ?? (await files(new AbortController().signal, () => undefined));
         fetched = undefined;
         return now;
       };
-      const loading = this.engine.load(name, again, device, precision);
+      const loading = this.engine.load(name, again, device, precision, weights);
       this.#ready = loading;
       loading.catch(() => undefined);
       const info = await loading;

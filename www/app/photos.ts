@@ -1,8 +1,9 @@
 /** Photos: from a file to a sample with features, and back to what views and training want to see of it. */
 import type { Described, Engine, ModelInfo } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
+import { type Numerics, numericsOf } from '../engine/numerics.ts';
 import { type Pictures, joined } from '../engine/pictures.ts';
-import type { Pixels, Precision, Prepared, Wanted } from '../engine/protocol.ts';
+import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
 import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
 import { type Notices, sentence } from './notices.ts';
@@ -128,24 +129,24 @@ export class Photos {
   }
 
   /**
-   * Features of all these photos by the present model, row by row, and the precision that they were computed in: `wanted` where all are
-   * known in that, or else the present device's, in which those that are not known yet are computed.
+   * Features of all these photos by the present model, row by row, and how they were computed: as `wanted` where all are known so, or else
+   * as the model computes now, by which those that are not known yet are computed.
    */
-  async features(ids: readonly Id[], wanted?: Precision): Promise<Described> {
+  async features(ids: readonly Id[], wanted?: Numerics): Promise<Described> {
     const info = await this.model();
-    let precision = wanted ?? info.precision;
+    let numerics = wanted ?? numericsOf(info);
     await this.#next(async () => {
       const known = wanted && (await this.#known());
-      if (!known || ids.some((id) => !known.has(featureKey(id, info, wanted)))) precision = await this.#complete(ids, info);
+      if (!known || ids.some((id) => !known.has(featureKey(id, info, wanted)))) numerics = await this.#complete(ids, info);
     });
     const rows = new Float32Array(ids.length * info.embedding);
     for (const [index, id] of ids.entries()) {
-      const key = featureKey(id, info, precision);
+      const key = featureKey(id, info, numerics);
       const found = this.#unstored.get(key) ?? (await this.store.get('features', key));
       if (found?.features.length !== info.embedding) throw new LowshotError('storage', 'a photo cannot be read any more: delete it, or reload the page');
       rows.set(found.features, index * info.embedding);
     }
-    return { features: rows, precision };
+    return { features: rows, numerics };
   }
 
   /** Makes the present model see all photos; in the background, after another was chosen. */
@@ -225,20 +226,20 @@ export class Photos {
     return new Set([...(await this.store.keys('features', this.cards.projectId)), ...this.#unstored.keys()]);
   }
 
-  /** Gives the precision that the features of all are known in. */
-  async #complete(ids: readonly Id[], info: ModelInfo): Promise<Precision> {
+  /** Gives how they were computed. */
+  async #complete(ids: readonly Id[], info: ModelInfo): Promise<Numerics> {
     for (;;) {
-      const precision = this.engine.info?.precision ?? info.precision;
-      await this.#completeIn(precision, ids, info);
+      const numerics = numericsOf(this.engine.info ?? info);
+      await this.#completeIn(numerics, ids, info);
       // Where a GPU has taken over meanwhile, not all are of the same kind.
-      if (precision === (this.engine.info?.precision ?? info.precision)) return precision;
+      if (numerics === numericsOf(this.engine.info ?? info)) return numerics;
     }
   }
 
-  async #completeIn(precision: Precision, ids: readonly Id[], info: ModelInfo): Promise<void> {
+  async #completeIn(numerics: Numerics, ids: readonly Id[], info: ModelInfo): Promise<void> {
     const project = this.cards.projectId;
     const known = await this.#known();
-    const missing = ids.filter((id) => !known.has(featureKey(id, info, precision)));
+    const missing = ids.filter((id) => !known.has(featureKey(id, info, numerics)));
     for (let at = 0; at < missing.length; at += BATCH) {
       if (missing.length > BATCH) this.container.update({ adding: { done: at, total: missing.length } });
       const batch = missing.slice(at, at + BATCH);
@@ -254,16 +255,16 @@ export class Photos {
       }
       await this.#describe(project, opened, joined(pixels), info);
     }
-    const ready = ids.filter((id) => known.has(featureKey(id, info, precision)));
+    const ready = ids.filter((id) => known.has(featureKey(id, info, numerics)));
     if (ready.length > 0) this.cards.markSamples(ready, { state: 'ready' });
   }
 
   async #describe(project: Id, ids: readonly Id[], pixels: Pixels, info: ModelInfo): Promise<void> {
     if (ids.length === 0) return;
-    const { features: rows, precision } = await this.engine.describe(pixels);
+    const { features: rows, numerics } = await this.engine.describe(pixels);
     const records = ids.map((id, index): FeatureRecord => {
       const features = rows.slice(index * info.embedding, (index + 1) * info.embedding);
-      return { key: featureKey(id, info, precision), project, features };
+      return { key: featureKey(id, info, numerics), project, features };
     });
     // They can be computed again, so there need not be room for them.
     await this.store.put('features', records).catch(() => records.forEach((record) => this.#unstored.set(record.key, record)));
@@ -295,7 +296,6 @@ function viewKey(id: Id, info: ModelInfo): string {
   return `${id}\n${info.preprocess}`;
 }
 
-/** What is computed in half precision is not the same as what is not, and the two are not learnt from together. */
-function featureKey(id: Id, info: ModelInfo, precision: Precision): string {
-  return `${id}\n${info.sha256}${precision === 'f32' ? '' : `\n${precision}`}`;
+function featureKey(id: Id, info: ModelInfo, numerics: Numerics): string {
+  return `${id}\n${info.sha256}${numerics === 'f32' ? '' : `\n${numerics}`}`;
 }

@@ -1,6 +1,6 @@
 /** A project as it is stored and as it lies in a project file: JSON, checked when it is read, since it may come from elsewhere. */
 import { LowshotError } from '../engine/error.ts';
-import type { Precision } from '../engine/protocol.ts';
+import type { Numerics } from '../engine/numerics.ts';
 import type { ClassCard, Id, Project, Sample, Training } from './state.ts';
 import { isTraining } from './training-record.ts';
 
@@ -18,8 +18,8 @@ export interface TrainingRecord extends Omit<Training, 'curve' | 'stale'> {
   readonly names: readonly string[];
   readonly templates: readonly string[];
   readonly modelSha256: string;
-  /** Of the photos' features; single where it is not said. */
-  readonly precision?: Precision;
+  /** Of the photos' features; "f32" where it is not said. */
+  readonly numerics?: Numerics;
 }
 
 export interface ProjectRecord {

@@ -11,6 +11,7 @@ const TOWER_BATCH = 8;
 export const DEFAULT_SETTINGS: Settings = {
   device: 'auto',
   precision: 'auto',
+  weights: 'auto',
   methods: ['zero-shot', 'tip', 'meta', 'lora+bitfit'],
   loraSteps: 60,
   loraRank: 2,

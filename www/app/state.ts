@@ -4,9 +4,9 @@
  */
 
 import type { ModelInfo as LoadedModel } from '../engine/engine.ts';
-import type { Device, Precision, RungResult as CoreResult } from '../engine/protocol.ts';
+import type { Device, Precision, RungResult as CoreResult, Weights } from '../engine/protocol.ts';
 
-export type { Device, Precision };
+export type { Device, Precision, Weights };
 
 export type Id = string;
 
@@ -139,6 +139,8 @@ export interface Settings {
   readonly device: 'auto' | Device;
   /** On a GPU. */
   readonly precision: 'auto' | Precision;
+  /** On the processor. */
+  readonly weights: Weights;
   readonly methods: readonly Method[];
   readonly loraSteps: number;
   readonly loraRank: number;

@@ -1,4 +1,5 @@
 /** Whether a stored training is one, in all that the page reads of it: it may come from elsewhere, and can be done again. */
+import { NUMERICS } from '../engine/numerics.ts';
 import type { TrainingRecord } from './record.ts';
 
 type Check = (value: unknown) => boolean;
@@ -47,7 +48,7 @@ const training = shape({
   samples: list(text),
   templates: list(text),
   modelSha256: text,
-  precision: maybe(oneOf('f32', 'f16')),
+  numerics: maybe(oneOf(...NUMERICS)),
   ladder: list(rung),
   used: maybe(method),
   map: maybe(list(shape({ sample: text, x: number, y: number }))),

@@ -6,6 +6,7 @@ import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
 import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
 import { type ModelInfo, measured, onProcessor } from './measuring.ts';
+import { type Numerics, numericsOf } from './numerics.ts';
 import type { Device, Failure, Grid, Kept, Pixels, Precision, Prediction, RungOptions, RungResult, Slice, Wanted, Weights } from './protocol.ts';
 import { type Ground, Told } from './told.ts';
 
@@ -27,10 +28,10 @@ export interface TrainOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Features row by row, and the precision that they were computed in. */
+/** Features row by row, and how they were computed. */
 export interface Described {
   readonly features: Float32Array<ArrayBuffer>;
-  readonly precision: Precision;
+  readonly numerics: Numerics;
 }
 
 interface Model extends ToLoad {
@@ -99,9 +100,9 @@ export class Engine {
     return (await this.describe(pixels)).features;
   }
 
-  /** The same with what it was computed in, since a GPU may take over at any moment. */
+  /** The same with how it was computed, since a GPU may take over at any moment. */
   describe(pixels: Pixels): Promise<Described> {
-    return this.#with(async (handle) => ({ features: await handle.call('imageFeatures', [pixels]), precision: details(handle).info.precision }));
+    return this.#with(async (handle) => ({ features: await handle.call('imageFeatures', [pixels]), numerics: numericsOf(details(handle).info) }));
   }
 
   classify(pixels: Pixels): Promise<readonly Prediction[]> {
@@ -281,7 +282,7 @@ export class Engine {
   #count(failure: Failure): void {
     if (failure.kind !== 'lost' || ++this.#lost < LOSSES || !this.#model || !this.#info) return;
     this.#model.device = 'cpu';
-    this.#info = onProcessor(this.#info, `WebGPU fails too often: ${failure.message}`);
+    this.#info = onProcessor(this.#info, this.#model.weights, `WebGPU fails too often: ${failure.message}`);
     this.onInfo(this.#info);
   }
 

@@ -1,7 +1,7 @@
 /** What a Worker with a model is worth: the name of its device, and its speed there. */
 import type { Handle } from './handle.ts';
 import { type ToLoad, details } from './loading.ts';
-import type { Info } from './protocol.ts';
+import type { Info, Weights } from './protocol.ts';
 
 export interface ModelInfo extends Info {
   /** "Apple M3", "1 thread, SIMD"… */
@@ -27,9 +27,9 @@ export async function measured(handle: Handle, wanted: ToLoad['precision'], reas
   return { ...info, deviceName: gpu?.name ?? CPU_NAME, imagesPerSecond: await speed(handle), reason, ...why };
 }
 
-/** The same model on the processor, not measured anew. */
-export function onProcessor({ precisionReason: _, ...info }: ModelInfo, reason: string): ModelInfo {
-  return { ...info, device: 'cpu', precision: 'f32', deviceName: CPU_NAME, reason };
+/** The same model on the processor with such weights, not measured anew. */
+export function onProcessor({ precisionReason: _, ...info }: ModelInfo, weights: Weights, reason: string): ModelInfo {
+  return { ...info, device: 'cpu', precision: 'f32', weights, deviceName: CPU_NAME, reason };
 }
 
 /** Pictures per second, the best of a few turns: in any of them something else may have had the processor. */

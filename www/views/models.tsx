@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Model, ModelState } from '../app/state';
+import { numericsOf } from '../engine/numerics';
 import { texts } from '../texts';
 import { useActions, useApp } from './app';
 import { Button, Choice, FileButton, ProgressBar, Sheet } from './controls';
@@ -132,39 +133,46 @@ function OwnModel() {
 }
 
 function DeviceChoice() {
-  const actions = useActions();
-  const { device, precision } = useApp((state) => state.settings);
+  const { compute } = useActions();
+  const { device, precision, weights } = useApp((state) => state.settings);
   const { info, reason } = useApp((state) => state.model);
   return (
     <section>
       <h3>{texts.models.device}</h3>
-      <Choice
-        label={texts.models.device}
-        value={device}
-        testId="device"
-        options={(['auto', 'cpu', 'webgpu'] as const).map((value) => ({ value, text: texts.models.devices[value] }))}
-        onChange={(value) => void actions.setDevice(value)}
-      />
-      {/* The choice says it by itself to those who hear the page. */}
-      <p class="small" aria-hidden="true">
-        {texts.models.precision}
-      </p>
+      <Choice label={texts.models.device} value={device} testId="device" options={optionsOf(texts.models.devices)} onChange={(value) => void compute({ device: value })} />
+      <Caption text={texts.models.precision} />
       <Choice
         label={texts.models.precision}
         value={precision}
         testId="precision"
-        options={(['auto', 'f32', 'f16'] as const).map((value) => ({ value, text: texts.models.precisions[value] }))}
-        onChange={(value) => void actions.setPrecision(value)}
+        options={optionsOf(texts.models.precisions)}
+        onChange={(value) => void compute({ precision: value })}
       />
+      <Caption text={texts.models.weights} />
+      <Choice label={texts.models.weights} value={weights} testId="weights" options={optionsOf(texts.models.forms)} onChange={(value) => void compute({ weights: value })} />
+      <p class="small">{texts.models.weightsAbout}</p>
       {info && (
         <p class="small">
-          {texts.models.now(texts.header.device[info.device], info.deviceName, info.precision)}, {texts.models.speed(info.imagesPerSecond)}
+          {texts.models.now(texts.header.device[info.device], info.deviceName, numericsOf(info))}, {texts.models.speed(info.imagesPerSecond)}
         </p>
       )}
       {reason && <p class="small sentence">{reason}</p>}
       {info?.precisionReason && <p class="small sentence">{info.precisionReason}</p>}
     </section>
   );
+}
+
+/** Above a choice, which says it by itself to those who hear the page. */
+function Caption({ text }: { text: string }) {
+  return (
+    <p class="small" aria-hidden="true">
+      {text}
+    </p>
+  );
+}
+
+function optionsOf<T extends string>(names: Readonly<Record<T, string>>): readonly { value: T; text: string }[] {
+  return (Object.entries(names) as [T, string][]).map(([value, text]) => ({ value, text }));
 }
 
 function StorageUse() {

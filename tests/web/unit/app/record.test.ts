@@ -97,6 +97,7 @@ describe('a training', () => {
     ['photos', { samples: { 0: 'cat1' } }],
     ['names', { names: null }],
     ['model', { modelSha256: 7 }],
+    ['kind of features', { numerics: 'int4 weights' }],
     ['map', { map: 'abc' }],
     ['map’s points', { map: [{ sample: 'cat1', x: 1, y: null }] }],
     ['method in use', { used: 'two words' }],

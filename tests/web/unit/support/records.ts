@@ -26,6 +26,7 @@ export const TRAINING: TrainingRecord = {
   names: ['cat', 'dog'],
   templates: ['a photo of a {}.'],
   modelSha256: 'f00d',
+  numerics: 'int8 weights',
   used: 'tip',
   ladder: [{ method: 'zero-shot', status: 'skipped', expectedSeconds: 300 }, { method: 'tip', status: 'done', result: RESULT }],
   map: ['cat1', 'cat2', 'dog1', 'dog2'].map((id, at) => ({ sample: id, x: at, y: 3 - at })),

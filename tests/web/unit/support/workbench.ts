@@ -7,32 +7,36 @@ import { Photos } from '../../../../www/app/photos.ts';
 import { Projects } from '../../../../www/app/projects.ts';
 import type { ProjectRecord } from '../../../../www/app/record.ts';
 import type { Id, State } from '../../../../www/app/state.ts';
-import type { Engine, ModelInfo } from '../../../../www/engine/engine.ts';
-import type { Precision } from '../../../../www/engine/protocol.ts';
+import type { Described, Engine, ModelInfo } from '../../../../www/engine/engine.ts';
+import { type Numerics, numericsOf } from '../../../../www/engine/numerics.ts';
+import type { Precision, Weights } from '../../../../www/engine/protocol.ts';
 import type { Pictures } from '../../../../www/engine/pictures.ts';
 import { MemoryStore } from '../../../../www/store/store.ts';
 
 export const EMPTY: State = { ...NOTHING, model: { status: 'ready', name: 'demo' } };
 
-const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1, precision: 'f32' } as ModelInfo;
+const MODEL = { name: 'demo', sha256: 'f00d', preprocess: 'half', embedding: 2, imageSize: 1, precision: 'f32', weights: 'auto' } as ModelInfo;
 
-/** Describes photos by their first byte and by the precision that it computes in. */
+const BITS: Readonly<Record<Numerics, number>> = { f32: 32, f16: 16, 'f16 weights': 17, 'int8 weights': 8 };
+
+/** Describes photos by their first byte and by how it computes. */
 export class FakeModel {
   precision: Precision = 'f32';
+  weights: Weights = 'auto';
   /** Photos that it has seen. */
   seen = 0;
   /** Called before each answer. */
   before: () => void = () => undefined;
 
   get info(): ModelInfo {
-    return { ...MODEL, precision: this.precision };
+    return { ...MODEL, precision: this.precision, weights: this.weights };
   }
 
-  async describe(pixels: Uint8Array): Promise<{ features: Float32Array; precision: Precision }> {
+  async describe(pixels: Uint8Array): Promise<Described> {
     this.before();
     this.seen += pixels.length;
-    const { precision } = this;
-    return { features: Float32Array.from([...pixels].flatMap((value) => [value, precision === 'f16' ? 16 : 32])), precision };
+    const numerics = numericsOf(this);
+    return { features: Float32Array.from([...pixels].flatMap((value) => [value, BITS[numerics]])), numerics };
   }
 }
 
