@@ -166,7 +166,7 @@ impl Bench<'_> {
             prompts: prompts(&subject.config.text, classes),
             classes,
             scale: 100.0,
-            shots: Labelled { features: Tensor::zeros([0, subject.config.embedding], device), labels: Vec::new() },
+            shots: Labelled { features: Tensor::empty([0, subject.config.embedding], device), labels: Vec::new() },
         };
         let lora = LoraConfig { rank: RANK, ..LoraConfig::default() };
         let recipe = TuningConfig { batch, lora: Some(lora), ..TuningConfig::default() };

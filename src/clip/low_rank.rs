@@ -26,10 +26,11 @@ impl<B: ClipBackend> LowRank<B> {
         let rows = (0..parts).map(|part| match groups.iter().position(|(of, ..)| *of == part) {
             None => Tensor::zeros([outputs, columns], &device),
             Some(at) => {
-                let before = Tensor::zeros([outputs, at * rank], &device);
-                let after = Tensor::zeros([outputs, columns - (at + 1) * rank], &device);
-                let pieces = [before, groups[at].2.clone().mul_scalar(scale), after];
-                Tensor::cat(pieces.into_iter().filter(|piece| piece.dims()[1] > 0).collect(), 1)
+                // CUDA refuses to fill what has no numbers.
+                let blank = |width: usize| (width > 0).then(|| Tensor::zeros([outputs, width], &device));
+                let own = groups[at].2.clone().mul_scalar(scale);
+                let pieces = [blank(at * rank), Some(own), blank(columns - (at + 1) * rank)];
+                Tensor::cat(pieces.into_iter().flatten().collect(), 1)
             }
         });
         Self { down, up: Tensor::cat(rows.collect(), 0), dropout }

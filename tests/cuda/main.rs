@@ -13,6 +13,7 @@ use std::{
 #[path = "../support/command.rs"]
 #[allow(dead_code)]
 mod command;
+mod hollow;
 
 use command::{Machine, tile};
 use serde_json::Value;

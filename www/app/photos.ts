@@ -1,10 +1,11 @@
 /** Photos: from a file to a sample with features, and back to what views and training want to see of it. */
+import { ahead, batches } from '../engine/ahead.ts';
 import type { Described, Engine, ModelInfo } from '../engine/engine.ts';
 import { LowshotError } from '../engine/error.ts';
 import { type Numerics, numericsOf } from '../engine/numerics.ts';
 import { type Pictures, joined } from '../engine/pictures.ts';
-import type { Pixels, Prepared, Wanted } from '../engine/protocol.ts';
-import type { FeatureRecord, Store, ViewRecord } from '../store/store.ts';
+import type { Pixels, Wanted } from '../engine/protocol.ts';
+import type { FeatureRecord, PhotoRecord, Store, ViewRecord } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
 import { type Notices, sentence } from './notices.ts';
 import type { ProjectRecord } from './record.ts';
@@ -17,6 +18,14 @@ const BATCH = 8;
 /** So many problems have a message each; more have one together, with so many lines. */
 const TOLD = 3;
 const LINES = 100;
+
+/** A photo that is on its way into a class. */
+interface Added {
+  readonly classId: Id;
+  readonly sample: Sample;
+  readonly pixels: Pixels;
+  readonly record: PhotoRecord;
+}
 
 export interface Given {
   readonly name: string;
@@ -58,48 +67,63 @@ export class Photos {
     const project = this.cards.projectId;
     return this.#next(async () => {
       const problems: string[] = [];
-      let added = 0;
+      let [seen, added] = [0, 0];
       let stopped: string | undefined;
+      const gone = (): boolean => project !== this.cards.projectId;
       try {
         const info = await this.model();
-        for (let at = 0; at < photos.length && !stopped; at += BATCH) {
-          this.container.update({ adding: { done: at, total: photos.length } });
-          const batch: { classId: Id; sample: Sample; prepared: Prepared }[] = [];
+        this.container.update({ adding: { done: 0, total: photos.length } });
+        const prepare = async ({ classId, name, blob }: (typeof photos)[number]): Promise<Added | undefined> => {
+          if (gone() || stopped) return undefined;
+          const prepared = await this.pictures.prepare(blob, name, info.preprocess, THUMBNAIL).catch((error: unknown) => void problems.push(LowshotError.from(error).message));
+          if (!prepared?.thumbnail) return undefined;
+          const { width, height, pixels, thumbnail } = prepared;
+          const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
+          return { classId, sample, pixels, record: { id: sample.id, project, name, original: blob, thumbnail, width, height } };
+        };
+        // While some go through the model, the next ones are opened.
+        for await (const batch of batches(ahead(photos, BATCH, prepare), BATCH)) {
+          this.container.update({ adding: { done: seen, total: photos.length } });
+          seen += batch.length;
+          const stored: Added[] = [];
           try {
-            for (const { classId, name, blob } of photos.slice(at, at + BATCH)) {
-              if (project !== this.cards.projectId) break;
-              const prepared = await this.pictures.prepare(blob, name, info.preprocess, THUMBNAIL).catch((error: unknown) => {
-                problems.push(LowshotError.from(error).message);
-                return undefined;
-              });
-              if (!prepared?.thumbnail) continue;
-              const { width, height, pixels, thumbnail } = prepared;
-              const sample: Sample = { id: newId(), name, width, height, state: 'waiting' };
-              await this.store.put('photos', [{ id: sample.id, project, name, original: blob, thumbnail, width, height }]);
-              // It can be made again, so there need not be room for it.
-              await this.store.put('views', [view(sample.id, project, info, pixels)]).catch(() => undefined);
-              batch.push({ classId, sample, prepared });
-            }
+            await this.#store(batch.filter((one) => one !== undefined), info, stored);
           } catch (error) {
             // No room: what is stored stays, and nothing more is tried.
             stopped = LowshotError.from(error).message;
           }
-          if (project !== this.cards.projectId) {
+          if (gone()) {
             if (missed) stopped = 'another project was opened meanwhile';
             break;
           }
-          for (const id of new Set(batch.map(({ classId }) => classId))) {
-            this.cards.addSamples(id, batch.flatMap(({ classId, sample }) => (classId === id ? sample : [])));
+          for (const id of new Set(stored.map(({ classId }) => classId))) {
+            this.cards.addSamples(id, stored.flatMap(({ classId, sample }) => (classId === id ? sample : [])));
           }
-          added += batch.length;
-          const pixels = joined(batch.map(({ prepared }) => prepared.pixels));
-          await this.#describe(project, batch.map(({ sample }) => sample.id), pixels, info);
+          added += stored.length;
+          await this.#describe(project, stored.map(({ sample }) => sample.id), joined(stored.map(({ pixels }) => pixels)), info);
+          if (stopped) break;
         }
       } finally {
         this.#tell(problems, photos.length);
         if (stopped) this.notices.problem(`${photos.length - problems.length - added} of ${photos.length} photos were not added: ${stopped}.`);
       }
     });
+  }
+
+  /** Stores photos together, or, where there is no room for all, one by one until there is none for the next; `stored` are those that are. */
+  async #store(photos: readonly Added[], info: ModelInfo, stored: Added[]): Promise<void> {
+    try {
+      await this.store.put('photos', photos.map(({ record }) => record));
+      stored.push(...photos);
+    } catch {
+      for (const photo of photos) {
+        await this.store.put('photos', [photo.record]);
+        stored.push(photo);
+      }
+    } finally {
+      // They can be made again, so there need not be room for them.
+      await this.store.put('views', stored.map(({ sample, record, pixels }) => view(sample.id, record.project, info, pixels))).catch(() => undefined);
+    }
   }
 
   /** Stores the photos of a project file; gives those that are missing or cannot be opened. */
@@ -240,20 +264,20 @@ export class Photos {
     const project = this.cards.projectId;
     const known = await this.#known();
     const missing = ids.filter((id) => !known.has(featureKey(id, info, numerics)));
-    for (let at = 0; at < missing.length; at += BATCH) {
-      if (missing.length > BATCH) this.container.update({ adding: { done: at, total: missing.length } });
-      const batch = missing.slice(at, at + BATCH);
-      const pixels: Pixels[] = [];
-      const opened: Id[] = [];
-      for (const id of batch) {
-        try {
-          pixels.push(await this.#pixels(id, info));
-          opened.push(id);
-        } catch (error) {
-          this.cards.markSamples([id], { state: 'failed', problem: LowshotError.from(error).message });
-        }
+    const look = async (id: Id): Promise<{ id: Id; pixels?: Pixels }> => {
+      try {
+        return { id, pixels: await this.#pixels(id, info) };
+      } catch (error) {
+        this.cards.markSamples([id], { state: 'failed', problem: LowshotError.from(error).message });
+        return { id };
       }
-      await this.#describe(project, opened, joined(pixels), info);
+    };
+    let done = 0;
+    for await (const batch of batches(ahead(missing, BATCH, look), BATCH)) {
+      if (missing.length > BATCH) this.container.update({ adding: { done, total: missing.length } });
+      done += batch.length;
+      const opened = batch.flatMap(({ id, pixels }) => (pixels ? [{ id, pixels }] : []));
+      await this.#describe(project, opened.map(({ id }) => id), joined(opened.map(({ pixels }) => pixels)), info);
     }
     const ready = ids.filter((id) => known.has(featureKey(id, info, numerics)));
     if (ready.length > 0) this.cards.markSamples(ready, { state: 'ready' });

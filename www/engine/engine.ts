@@ -4,6 +4,7 @@
  */
 import { LowshotError, check } from './error.ts';
 import type { Handle } from './handle.ts';
+import { Helpers } from './helpers.ts';
 import { type ModelFiles, type ToLoad, details, loadedOn, noGpu } from './loading.ts';
 import { type ModelInfo, measured, onProcessor } from './measuring.ts';
 import { type Numerics, numericsOf } from './numerics.ts';
@@ -61,6 +62,7 @@ export class Engine {
   #current: Promise<Handle> | undefined;
   #handle: Handle | undefined;
   #lost = 0;
+  readonly #helpers = new Helpers();
   /** Counts models, so that what was begun for an earlier one is dropped. */
   #era = 0;
 
@@ -102,7 +104,10 @@ export class Engine {
 
   /** The same with how it was computed, since a GPU may take over at any moment. */
   describe(pixels: Pixels): Promise<Described> {
-    return this.#with(async (handle) => ({ features: await handle.call('imageFeatures', [pixels]), numerics: numericsOf(details(handle).info) }));
+    return this.#with(async (handle) => {
+      const { info } = details(handle);
+      return { features: await this.#helpers.features(handle, pixels, this.#model), numerics: numericsOf(info) };
+    });
   }
 
   classify(pixels: Pixels): Promise<readonly Prediction[]> {
@@ -217,6 +222,7 @@ export class Engine {
     this.#handle = undefined;
     this.#current = undefined;
     this.#info = undefined;
+    this.#helpers.end();
     this.#told.forget();
     this.#lost = 0;
   }
@@ -326,6 +332,7 @@ export class Engine {
       model.device = 'webgpu';
       this.#current = Promise.resolve(handle);
       this.#keep(handle);
+      this.#helpers.end();
       // What runs there sees it die and goes on here.
       before?.end({ kind: 'died', message: 'the GPU takes over' });
       this.#info = { ...info, reason: `${ratio.toFixed(1)} × the processor's speed here` };

@@ -17,6 +17,7 @@ import type { ClassCard } from '../app/state.ts';
 import { hasher } from '../store/hasher.ts';
 import { type Downloaded, fetchFiles } from '../store/pieces.ts';
 import { openStore } from '../store/store.ts';
+import { ahead, batches } from './ahead.ts';
 import { Engine, type ModelInfo, type TrainEvent, fill } from './engine.ts';
 import { LowshotError, check } from './error.ts';
 import type { ModelFiles } from './loading.ts';
@@ -141,8 +142,7 @@ export class Lowshot {
   async classify(...photos: readonly Picture[]): Promise<Answer[]> {
     await this.#tell();
     const answers: Answer[] = [];
-    for (let at = 0; at < photos.length; at += BATCH) {
-      const pixels = await Promise.all(photos.slice(at, at + BATCH).map(async (photo) => this.#prepared(await fileOf(photo))));
+    for await (const pixels of this.#batches(photos)) {
       for (const { probabilities, best, unsure } of await this.#engine.classify(joined(pixels))) {
         const named = Object.fromEntries(probabilities.map((probability, index) => [this.#classes[index] ?? '', probability]));
         answers.push({ best: this.#classes[best] ?? '', probabilities: named, ...(unsure ? { unsure } : {}) });
@@ -188,8 +188,7 @@ export class Lowshot {
   /** Unit features, one array a picture. */
   async imageFeatures(photos: readonly Picture[]): Promise<Float32Array[]> {
     const rows: Float32Array[] = [];
-    for (let at = 0; at < photos.length; at += BATCH) {
-      const pixels = await Promise.all(photos.slice(at, at + BATCH).map(async (photo) => this.#prepared(await fileOf(photo))));
+    for await (const pixels of this.#batches(photos)) {
       const found = await this.#engine.imageFeatures(joined(pixels));
       const width = this.info.embedding;
       for (let row = 0; row < pixels.length; row++) rows.push(found.slice(row * width, (row + 1) * width));
@@ -309,6 +308,11 @@ export class Lowshot {
       }),
     );
     return joined(parts);
+  }
+
+  /** Pixels of photos, batch by batch; the next ones are opened while some go through the model. */
+  #batches(photos: readonly Picture[]): AsyncGenerator<readonly Pixels[], void, void> {
+    return batches(ahead(photos, BATCH, async (photo) => this.#prepared(await fileOf(photo))), BATCH);
   }
 
   async #prepared(photo: Blob): Promise<Pixels> {

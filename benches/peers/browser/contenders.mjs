@@ -20,11 +20,15 @@ export const PEERS = [
   peer('webgpu fp32', { device: 'webgpu' }),
 ];
 
-const lowshot = (device, base) => ({
-  name: `lowshot ${device}`,
-  group: device,
+const lowshot = (name, options) => ({
+  name: `lowshot ${name}`,
+  group: options.device,
   kinds: ['files', 'tower'],
-  options: { side: 'lowshot', device, base },
+  options: { side: 'lowshot', ...options },
 });
 
-export const lowshots = (base) => [lowshot('cpu', base), lowshot('webgpu', base)];
+export const lowshots = (base) => [
+  lowshot('cpu', { device: 'cpu', base }),
+  lowshot('cpu int8', { device: 'cpu', weights: 'int8', base }),
+  lowshot('webgpu', { device: 'webgpu', base }),
+];

@@ -1,9 +1,9 @@
 // Lowshot's side on the page: its npm package, bundled by bundle.mjs and served at /lowshot/. All that run.mjs assumes of its API is here.
 
-export async function open({ device, words, labels }) {
+export async function open({ device, weights = 'auto', words, labels }) {
   const { Lowshot } = await import('/lowshot/lowshot.js');
   // The labels are whole sentences already.
-  const clip = await Lowshot.load({ model: 'demo', device, templates: ['{}'] });
+  const clip = await Lowshot.load({ model: 'demo', device, weights, templates: ['{}'] });
   if (words) for (const label of labels) clip.addClass(label);
   return {
     about: { threads: null, version: null },

@@ -14,6 +14,10 @@ const spread = (numbers, digits = 0) => {
   return `${median(numbers).toFixed(digits)} (${list[0]} … ${list.at(-1)})`;
 };
 
+/** What a contender is compared with: lowshot, with weights of 8 bits where it has them. */
+const eightBits = (name) => /q8|int8/.test(name);
+const counterpart = (ours, name) => ours.name.startsWith('lowshot') && eightBits(ours.name) === eightBits(name);
+
 const largest = (a, b) => Math.max(...a.map((value, index) => Math.abs(value - b[index])));
 const unit = (vector) => {
   const norm = Math.hypot(...vector);
@@ -33,7 +37,7 @@ export function coldTable(contenders, colds, expected) {
   const rows = contenders.map(({ name, group }) => {
     const { times = [], error, probabilities } = colds.get(name) ?? {};
     if (!times.length) return [name, error ?? 'not run', '', ''];
-    const ours = contenders.find((other) => other.name.startsWith('lowshot') && other.group === group);
+    const ours = contenders.find((other) => counterpart(other, name) && other.group === group);
     const theirs = colds.get(ours?.name)?.times ?? [];
     const ratio = ours && ours.name !== name && theirs.length ? (median(times) / median(theirs)).toFixed(2) : '';
     return [name, spread(times), ratio, largest(probabilities, right).toExponential(0)];
@@ -72,8 +76,8 @@ export function speedTable(players) {
   for (const group of ['cpu', 'webgpu']) {
     const some = players.filter((player) => player.group === group);
     for (const key of ['files 1', 'files 8', 'processed 1', 'processed 8', 'tower 1', 'tower 8']) {
-      const ours = some.find(({ name }) => name.startsWith('lowshot'))?.samples[key] ?? [];
       for (const { name, about, samples } of some) {
+        const ours = some.find((other) => counterpart(other, name))?.samples[key] ?? [];
         const mine = samples[key] ?? [];
         const [kind, batch] = key.split(' ');
         const threads = about?.threads ? ` [${about.threads}]` : '';

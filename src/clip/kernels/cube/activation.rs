@@ -47,7 +47,8 @@ fn slope(x: Four<f32>, activation: u32) -> Four<f32> {
     if activation == 1u32 {
         // σ(1.702 x) (1 + 1.702 x (1 − σ(1.702 x)))
         let scaled = x * Four::<f32>::new(1.702f32);
-        let gate = one / (one + Four::<f32>::exp(-scaled));
+        // Not `-scaled`, which CubeCL writes down for CUDA as it is, where vectors have no sign.
+        let gate = one / (one + Four::<f32>::exp(x * Four::<f32>::new(-1.702f32)));
         y = gate * (one + scaled * (one - gate));
     } else if activation == 2u32 {
         // Φ(x) + x φ(x)

@@ -86,7 +86,7 @@ export class FakeWorker {
       start: () => ({ version: '1', ...(given[0] === 'gpu' ? { gpu: { usable: true, name: 'Fake GPU', software: false, f16: true } } : {}) }),
       load: () => {
         this.device = String(given[2]);
-        return { name: given[0], sha256: 'f00d', embedding: 2, device: given[2], precision: given[3], weights: given[4], preprocess: 'half' } as Info;
+        return { name: given[0], sha256: 'f00d', parameters: 1000, imageSize: 1, embedding: 2, device: given[2], precision: given[3], weights: given[4], preprocess: 'half' } as Info;
       },
       measure: () => (this.device === 'webgpu' ? 100 : 10),
       imageFeatures: () => Float32Array.of(this.number),

@@ -1,0 +1,88 @@
+//! What the program computes with, compiled by NVIDIA's own compiler for a GPU that is not there: `hollow.c` takes the compiled
+//! kernels and does nothing with them. That they compute rightly only a GPU can show.
+//!
+//! `LOWSHOT_TEST_CUDA` names where NVRTC and its headers lie, of PyPI or a toolkit (docs/cluster.md says how to get them, no GPU is
+//! needed); without, the tests say that they are skipped. It is not `CUDA_PATH`, for which the program would be built anew.
+
+use std::{env, fs, path::PathBuf, process::Command};
+
+use burn_cuda::{Cuda, CudaDevice};
+use lowshot::{
+    bench::{self, Plan, Subject, UnetChoice, What, architectures::architecture},
+    clip::{Format, Precision},
+    experiment::Event,
+    platform::cuda,
+};
+
+use super::{
+    command::{Machine, tile},
+    library,
+};
+
+/// A machine with such a GPU, and where NVRTC lies; nothing where there is no NVRTC or no C compiler.
+fn machine((major, minor): (u32, u32)) -> Option<(Machine, Vec<(&'static str, PathBuf)>)> {
+    let toolkit = env::var_os("LOWSHOT_TEST_CUDA").map(PathBuf::from).filter(|path| path.join("include").is_dir());
+    let Some(toolkit) = toolkit else {
+        println!("skipped: LOWSHOT_TEST_CUDA names no toolkit (docs/cluster.md says how to get one without a GPU)");
+        return None;
+    };
+    let machine = Machine::new();
+    library("hollow.c", &machine.path("lib/libcuda.so.1"), &[("MAJOR", major), ("MINOR", minor)])?;
+    fs::copy(machine.path("lib/libcuda.so.1"), machine.path("lib/libcuda.so")).unwrap();
+    let surroundings = vec![("LD_LIBRARY_PATH", machine.path("lib")), ("CUDA_PATH", toolkit)];
+    Some((machine, surroundings))
+}
+
+#[test]
+fn a_gpu_that_computes_nothing_is_found_out() {
+    let Some((machine, surroundings)) = machine((9, 0)) else { return };
+    let done = machine
+        .command()
+        .envs(surroundings)
+        .args(["classify", &tile(9), "--classes", "dog,boat", "--device", "cuda"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    println!("{}", said.trim());
+    assert!(done.status.code() == Some(1) && said.contains("hollow is not used: it computes wrongly in f32"), "{said}");
+}
+
+/// The loader takes the driver from where it is told before the process begins, so the work is done by another.
+#[test]
+fn every_kernel_compiles_in_every_precision_and_for_an_older_gpu() {
+    for (capability, precision) in [((9, 0), "f32"), ((9, 0), "f16"), ((9, 0), "bf16"), ((8, 0), "bf16")] {
+        let Some((_machine, surroundings)) = machine(capability) else { return };
+        let done = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "hollow::computes_everything", "--ignored", "--nocapture"])
+            .envs(surroundings)
+            .env(PRECISION, precision)
+            .output()
+            .unwrap();
+        let [told, said] = [done.stdout, done.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        let counts = said.lines().rev().find(|line| line.starts_with("hollow: ") && !line.starts_with("hollow: 0 "));
+        println!("{capability:?} {precision}: {}", counts.unwrap_or("nothing was compiled"));
+        assert!(done.status.success() && counts.is_some() && told.contains("1 passed"), "{told}\n{said}");
+    }
+}
+
+/// What the other process is told to compute in.
+const PRECISION: &str = "LOWSHOT_TEST_PRECISION";
+
+#[test]
+#[ignore = "the test before runs it, with the driver that it needs"]
+fn computes_everything() {
+    let precision: Precision = env::var(PRECISION).unwrap().parse().unwrap();
+    // It is found out here too; by then NVRTC is open, as for a GPU that computes.
+    let refusal = cuda::start(0, precision).unwrap_err().to_string();
+    assert!(refusal.contains("computes wrongly"), "{refusal}");
+    let device = CudaDevice::new(0);
+    for (name, what) in [
+        ("ViT-B/16", &[What::Images, What::Texts, What::Steps, What::Unet][..]),
+        ("RN50", &[What::Images, What::Texts, What::Steps]),
+    ] {
+        let subject = Subject::<Cuda>::random(architecture(name).unwrap(), Format::from(precision), &device).unwrap();
+        let plan = Plan { what: what.to_vec(), threads: vec![1], batches: vec![8], seconds: 0.0, unet: UnetChoice::Half };
+        let found = bench::run(&plan, &subject, &mut |event: &Event| println!("{name}: {event:?}")).unwrap();
+        assert!(found.len() >= what.len(), "{found:?}");
+    }
+}

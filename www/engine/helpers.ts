@@ -1,0 +1,80 @@
+/**
+ * More Workers with the same model on the processor, each on a core of its own, among which many pictures are shared out. They only
+ * see: what is learnt, and whatever answers, is with the first.
+ */
+import type { Handle } from './handle.ts';
+import { type ToLoad, details, loadedOn } from './loading.ts';
+import type { Pixels } from './protocol.ts';
+
+/** After so many pictures of a model there may be more of them, and helpers are worth starting. */
+const MANY = 64;
+/** Workers that see, the first among them: half the cores, since the page has more to do, but two where there are two. */
+const AT_MOST = 4;
+/** All helpers' models together take no more bytes, in f32. */
+const MEMORY = 256e6;
+
+export class Helpers {
+  #handles: Handle[] = [];
+  #seen = 0;
+  #asked = false;
+  /** Counts ends, so that one that starts too late is let go. */
+  #era = 0;
+
+  /** Features of pictures, row by row, by `first`, which has `model`, and by whoever else is ready. */
+  async features(first: Handle, pixels: Pixels, model: ToLoad | undefined): Promise<Float32Array<ArrayBuffer>> {
+    const { device, imageSize, parameters } = details(first).info;
+    // A GPU has nothing to gain from the processor's help.
+    if (device === 'webgpu' || !model) return first.call('imageFeatures', [pixels]);
+    const size = 3 * imageSize * imageSize;
+    const pictures = pixels.length / size;
+    this.#seen += pictures;
+    if (this.#seen >= MANY && !this.#asked) this.#ask(model, 4 * parameters);
+    const workers = [first, ...this.#handles].slice(0, Math.max(1, pictures));
+    if (workers.length === 1) return first.call('imageFeatures', [pixels]);
+    const share = (at: number): number => size * Math.round((pictures * at) / workers.length);
+    const parts = workers.map(async (worker, at) => {
+      // A view would take the whole of what it is of along.
+      const part = pixels.slice(share(at), share(at + 1));
+      try {
+        return await worker.call('imageFeatures', [part]);
+      } catch (error) {
+        if (worker === first) throw error;
+        // Whatever became of a helper, its part is not lost.
+        this.#handles = this.#handles.filter((one) => one !== worker);
+        worker.end();
+        return first.call('imageFeatures', [part]);
+      }
+    });
+    const found = await Promise.all(parts);
+    const rows = new Float32Array(found.reduce((sum, { length }) => sum + length, 0));
+    let end = 0;
+    for (const part of found) {
+      rows.set(part, end);
+      end += part.length;
+    }
+    return rows;
+  }
+
+  end(): void {
+    this.#era++;
+    for (const handle of this.#handles) handle.end();
+    this.#handles = [];
+    this.#seen = 0;
+    this.#asked = false;
+  }
+
+  /** Starts as many as there are cores and memory for; one that does not start is done without. */
+  #ask(model: ToLoad, bytes: number): void {
+    this.#asked = true;
+    const era = this.#era;
+    const cores = navigator.hardwareConcurrency;
+    const workers = Math.min(AT_MOST, Math.max(Math.min(2, cores), Math.floor(cores / 2)));
+    const count = Math.min(workers - 1, Math.floor(MEMORY / bytes));
+    for (let helper = 0; helper < count; helper++) {
+      void loadedOn('cpu', model).then(
+        (handle) => (era === this.#era ? void this.#handles.push(handle) : handle.end()),
+        () => undefined,
+      );
+    }
+  }
+}
