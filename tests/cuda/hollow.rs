@@ -6,17 +6,26 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
+use burn::tensor::Tensor;
 use burn_cuda::{Cuda, CudaDevice};
 use lowshot::{
+    adapter::{
+        Labelled,
+        bitfit::BitFitConfig,
+        lora::LoraConfig,
+        tuning::{Batch, BreakingConfig, Learning, LiveMetaConfig, Training, TuningConfig},
+    },
     bench::{self, Plan, Subject, UnetChoice, What, architectures::architecture},
     clip::{Format, Precision},
+    diffusion::{Loading, Noise, Pipeline, Request, Settings, schedule::SchedulerKind},
     experiment::Event,
-    platform::cuda,
+    platform::{cuda, native::FolderFiles},
 };
 
 use super::{
     command::{Machine, tile},
     library,
+    support::pipeline,
 };
 
 /// A machine with such a GPU, and where NVRTC lies; nothing where there is no NVRTC or no C compiler.
@@ -51,11 +60,12 @@ fn a_gpu_that_computes_nothing_is_found_out() {
 #[test]
 fn every_kernel_compiles_in_every_precision_and_for_an_older_gpu() {
     for (capability, precision) in [((9, 0), "f32"), ((9, 0), "f16"), ((9, 0), "bf16"), ((8, 0), "bf16")] {
-        let Some((_machine, surroundings)) = machine(capability) else { return };
+        let Some((machine, surroundings)) = machine(capability) else { return };
         let done = Command::new(env::current_exe().unwrap())
             .args(["--exact", "hollow::computes_everything", "--ignored", "--nocapture"])
             .envs(surroundings)
             .env(PRECISION, precision)
+            .env("LOWSHOT_CACHE", machine.cache())
             .output()
             .unwrap();
         let [told, said] = [done.stdout, done.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
@@ -76,13 +86,63 @@ fn computes_everything() {
     let refusal = cuda::start(0, precision).unwrap_err().to_string();
     assert!(refusal.contains("computes wrongly"), "{refusal}");
     let device = CudaDevice::new(0);
-    for (name, what) in [
-        ("ViT-B/16", &[What::Images, What::Texts, What::Steps, What::Unet][..]),
-        ("RN50", &[What::Images, What::Texts, What::Steps]),
-    ] {
+    for (name, what) in [("ViT-B/16", &[What::Images, What::Texts, What::Steps][..]), ("RN50", &[What::Images])] {
         let subject = Subject::<Cuda>::random(architecture(name).unwrap(), Format::from(precision), &device).unwrap();
-        let plan = Plan { what: what.to_vec(), threads: vec![1], batches: vec![8], seconds: 0.0, unet: UnetChoice::Half };
+        let plan =
+            Plan { what: what.to_vec(), threads: vec![1], batches: vec![8], seconds: 0.0, unet: UnetChoice::Half };
         let found = bench::run(&plan, &subject, &mut |event: &Event| println!("{name}: {event:?}")).unwrap();
         assert!(found.len() >= what.len(), "{found:?}");
+    }
+    learns_in_every_way(precision, &device);
+    makes_pictures(precision, &device);
+}
+
+/// LoRA, BitFit, a Meta-Adapter and the breaking loss together, in parts and with blocks computed twice.
+fn learns_in_every_way(precision: Precision, device: &CudaDevice) {
+    const CLASSES: usize = 3;
+    let config = architecture("demo").unwrap();
+    let subject = Subject::<Cuda>::random(config.clone(), Format::from(precision), device).unwrap();
+    let learning = Learning {
+        clip: &subject.clip,
+        shape: &config,
+        prompts: (0..CLASSES as u32).map(|class| vec![49406, 1 + class, 49407]).collect(),
+        classes: CLASSES,
+        scale: 100.0,
+        shots: Labelled { features: Tensor::ones([6, config.embedding], device), labels: vec![0, 0, 1, 1, 2, 2] },
+    };
+    let recipe = TuningConfig {
+        batch: 4,
+        accumulate: 2,
+        checkpoint_blocks: true,
+        lora: Some(LoraConfig { dropout: 0.25, ..LoraConfig::default() }),
+        bitfit: Some(BitFitConfig::default()),
+        meta: Some(LiveMetaConfig { dropout: 0.1 }),
+        breaking: Some(BreakingConfig::default()),
+        ..TuningConfig::default()
+    };
+    let mut training = Training::start(recipe, learning, 1).unwrap();
+    let side = config.vision.image();
+    let pictures = |count: usize| Tensor::<Cuda, 4>::ones([count, 3, side, side], device);
+    for _ in 0..3 {
+        let breaking = Some([pictures(2), pictures(2)]);
+        let batch =
+            Batch { pixels: pictures(4), labels: vec![0, 1, 2, 0], weights: vec![1.0, 1.0, 0.5, 0.5], breaking };
+        pollster::block_on(training.step(batch)).unwrap();
+    }
+}
+
+/// From a picture to two others, through text encoder, autoencoder, UNet and every scheduler.
+fn makes_pictures(precision: Precision, device: &CudaDevice) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = FolderFiles::open(&pipeline::write(&folder.path().join("small"))).unwrap();
+    let loading = Loading { precision, ..Loading::default() };
+    let made = Pipeline::<Cuda>::load(&files, &loading, device).unwrap();
+    let picture = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let request = |seed| Request { picture: &picture, prompt: "a dog", negative_prompt: "", noise: Noise::Seed(seed) };
+    for scheduler in SchedulerKind::ALL {
+        let settings =
+            Settings { scheduler: Some(scheduler), steps: 4, strength: 0.5, guidance: 7.5, ..Settings::default() };
+        let pictures = made.image_to_image(&[request(1), request(2)], &settings, &mut |_, _| Ok(())).unwrap();
+        assert_eq!(pictures[1].dimensions(), (64, 64));
     }
 }

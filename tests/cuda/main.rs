@@ -14,6 +14,8 @@ use std::{
 #[allow(dead_code)]
 mod command;
 mod hollow;
+#[path = "../support/mod.rs"]
+mod support;
 
 use command::{Machine, tile};
 use serde_json::Value;
