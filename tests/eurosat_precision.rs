@@ -1,8 +1,8 @@
-//! Frozen towers in half precision beside the same in f32: every method learns from the same shots of EuroSAT and answers for the same
+//! Frozen towers in half precision, and with weights in int8, beside the same in f32: every method learns from the same shots of EuroSAT and answers for the same
 //! tiles, so that what differs is a difference of pairs.
 //!
-//! On the device that `LOWSHOT_DEVICE` names (the processor without it), in each half precision that it computes in. Needs the data that
-//! `LOWSHOT_DATA` names, as `eurosat_accuracy` does; without it, or on a device without half precision, the test says that it is skipped.
+//! On the device that `LOWSHOT_DEVICE` names (the processor without it), in each format that it has. Needs the data that
+//! `LOWSHOT_DATA` names, as `eurosat_accuracy` does; without it, or on a device without a format, the test says that it is skipped.
 //! `LOWSHOT_TEST_TILES` is how many of the 8,100 test tiles are seen (600 without it), spread over the classes as all are.
 #![cfg(feature = "native")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -18,7 +18,11 @@ use serde_json::Value;
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-/// The methods, and how much less accurate one may be in half precision, as a fraction, beside chance: what learns through the towers
+/// What is compared with f32, and how the program is asked for it.
+const FORMATS: [(&str, [&str; 2]); 3] =
+    [("f16", ["--precision", "f16"]), ("bf16", ["--precision", "bf16"]), ("int8", ["--weights", "int8"])];
+
+/// The methods, and how much less accurate one may be in such a format, as a fraction, beside chance: what learns through the towers
 /// takes a path of its own from the first rounding on, as it does with another seed.
 const METHODS: [(&str, f64); 4] = [("zero-shot", 0.002), ("tip", 0.005), ("meta", 0.005), ("lora", 0.015)];
 
@@ -45,10 +49,10 @@ fn part(data: &Path, folder: &Path, tiles: usize) -> Option<PathBuf> {
     Some(folder.join("part"))
 }
 
-/// Whether each tile was answered rightly; or why not in this precision. A run that was made is read.
+/// Whether each tile was answered rightly; or why not in this format. A run that was made is read.
 fn right(root: &Path, data: &Path, folder: &Path, run: (&str, u64, &str)) -> Result<Vec<bool>, String> {
-    let (method, seed, precision) = run;
-    let out = folder.join(format!("{method}-{seed}-{precision}"));
+    let (method, seed, format) = run;
+    let out = folder.join(format!("{method}-{seed}-{format}"));
     if !out.exists() {
         let device = std::env::var("LOWSHOT_DEVICE").unwrap_or_else(|_| "cpu".into());
         let output = Command::new(cargo_bin("lowshot"))
@@ -57,16 +61,17 @@ fn right(root: &Path, data: &Path, folder: &Path, run: (&str, u64, &str)) -> Res
             .arg("--fewshot")
             .arg(data.join(format!("eurosat/fewshot/shots_16-seed_{seed}.json")))
             .args(if method == "lora" { &THROUGH_TOWERS[..] } else { &[] })
-            .args(["--precision", precision, "--device", &device, "--seed", &seed.to_string(), "--out"])
+            .args(FORMATS.iter().find(|(name, _)| *name == format).map_or(&[][..], |(_, flags)| &flags[..]))
+            .args(["--device", &device, "--seed", &seed.to_string(), "--out"])
             .arg(&out)
             .env("LOWSHOT_CACHE", folder.join("cache"))
             .output()
             .unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        if message.contains(&format!("does not compute in {precision}")) {
+        if ["does not compute in", "holds weights in what it computes in"].iter().any(|lack| message.contains(lack)) {
             return Err(message.trim().to_owned());
         }
-        assert!(output.status.success(), "{method} in {precision}: {message}");
+        assert!(output.status.success(), "{method} in {format}: {message}");
     }
     let table = fs::read_to_string(out.join("predictions.csv")).unwrap();
     let mut lines = table.lines();
@@ -77,7 +82,7 @@ fn right(root: &Path, data: &Path, folder: &Path, run: (&str, u64, &str)) -> Res
 }
 
 #[test]
-fn methods_are_as_accurate_in_half_precision_as_in_f32() {
+fn methods_are_as_accurate_in_every_format_as_in_f32() {
     let data = std::env::var_os("LOWSHOT_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let tiles = std::env::var("LOWSHOT_TEST_TILES").map_or(600, |text| text.parse().unwrap());
@@ -88,9 +93,9 @@ fn methods_are_as_accurate_in_half_precision_as_in_f32() {
         return;
     };
     let mut worse = Vec::new();
-    for precision in ["f16", "bf16"] {
+    for (format, _) in FORMATS {
         // Before anything is learnt in f32 for nothing.
-        if let Err(why) = right(&root, &data, folder.path(), ("zero-shot", 1, precision)) {
+        if let Err(why) = right(&root, &data, folder.path(), ("zero-shot", 1, format)) {
             println!("skipped: {why}");
             continue;
         }
@@ -100,13 +105,13 @@ fn methods_are_as_accurate_in_half_precision_as_in_f32() {
             let (mut differences, mut means) = (Vec::new(), [0.0; 2]);
             for &seed in seeds {
                 let single = right(&root, &data, folder.path(), (method, seed, "f32")).unwrap();
-                let half = right(&root, &data, folder.path(), (method, seed, precision)).unwrap();
-                assert_eq!(single.len(), half.len());
-                for (mean, answers) in means.iter_mut().zip([&single, &half]) {
+                let other = right(&root, &data, folder.path(), (method, seed, format)).unwrap();
+                assert_eq!(single.len(), other.len());
+                for (mean, answers) in means.iter_mut().zip([&single, &other]) {
                     *mean += share(answers) / seeds.len() as f64;
                 }
-                println!("{method:10} seed {seed}  f32 {:.4}  {precision} {:.4}", share(&single), share(&half));
-                differences.extend(single.iter().zip(&half).map(|(one, other)| f64::from(*other) - f64::from(*one)));
+                println!("{method:10} seed {seed}  f32 {:.4}  {format} {:.4}", share(&single), share(&other));
+                differences.extend(single.iter().zip(&other).map(|(one, other)| f64::from(*other) - f64::from(*one)));
             }
             let count = differences.len() as f64;
             let mean = differences.iter().sum::<f64>() / count;
@@ -114,13 +119,13 @@ fn methods_are_as_accurate_in_half_precision_as_in_f32() {
             let half_width = 1.96 * (variance / count).sqrt();
             let other = differences.iter().filter(|value| **value != 0.0).count();
             println!(
-                "{method:10} mean    f32 {:.4}  {precision} {:.4}  difference {mean:+.4} ± {half_width:.4} (95 %), \
+                "{method:10} mean    f32 {:.4}  {format} {:.4}  difference {mean:+.4} ± {half_width:.4} (95 %), \
                  {other} of {count} tiles right in one alone",
                 means[0], means[1]
             );
             // Worse by more than is allowed, even where chance was against it.
             if mean + half_width < -less || mean < -2.0 * less {
-                worse.push(format!("{method} in {precision}: {mean:+.4} ± {half_width:.4}"));
+                worse.push(format!("{method} in {format}: {mean:+.4} ± {half_width:.4}"));
             }
         }
     }

@@ -56,10 +56,11 @@ fn a_gpu_that_computes_nothing_is_found_out() {
     assert!(done.status.code() == Some(1) && said.contains("hollow is not used: it computes wrongly in f32"), "{said}");
 }
 
-/// The loader takes the driver from where it is told before the process begins, so the work is done by another.
+/// The loader takes the driver from where it is told before the process begins, so the work is done by another. It takes ten minutes a
+/// precision, since of each product all forms are compiled that a GPU would be measured with.
 #[test]
-fn every_kernel_compiles_in_every_precision_and_for_an_older_gpu() {
-    for (capability, precision) in [((9, 0), "f32"), ((9, 0), "f16"), ((9, 0), "bf16"), ((8, 0), "bf16")] {
+fn every_kernel_compiles_in_every_precision() {
+    for (capability, precision) in [((9, 0), "f32"), ((9, 0), "bf16"), ((8, 0), "f16")] {
         let Some((machine, surroundings)) = machine(capability) else { return };
         let done = Command::new(env::current_exe().unwrap())
             .args(["--exact", "hollow::computes_everything", "--ignored", "--nocapture"])
