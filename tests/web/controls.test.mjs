@@ -48,6 +48,21 @@ test('training is paused, goes on, and is stopped with what is done', { timeout:
   await page.waitForFunction(() => globalThis.lowshot.state.training.ladder[1].status === 'done', undefined, { timeout: 120_000 });
 });
 
+test('a model that is loaded anew in the middle of training goes on with it', { timeout: 240_000 }, async (t) => {
+  const { page } = await browser(t);
+  await open(page);
+  await underWay(page);
+  const before = await done(page);
+  await page.getByTestId('model-badge').click();
+  await page.getByTestId('weights').getByText('f16', { exact: true }).click();
+  await page.waitForFunction(() => globalThis.lowshot.state.model.info?.weights === 'f16');
+  await page.waitForFunction((before) => (globalThis.lowshot.state.training.ladder[1]?.progress?.fraction ?? 0) > before, before, { timeout: 60_000 });
+  const { status, ladder } = await trained(page);
+  assert.equal(status, 'done');
+  assert.deepEqual(ladder.map(({ status }) => status), ['done', 'done']);
+  assert.deepEqual((await state(page)).notices.map(({ text }) => text), []);
+});
+
 test('the camera fills a class while a button is held, and is answered live', { timeout: 180_000 }, async (t) => {
   const { page } = await browser(t, { permissions: ['camera'] });
   await open(page);

@@ -254,6 +254,8 @@ export class Learning {
         await this.#run(method, signal);
       } catch (error) {
         const { kind, message } = LowshotError.from(error);
+        // Where nobody has stopped it, its model is gone, and with it all that could be chosen of.
+        if (kind === 'cancelled' && !signal.aborted) return;
         if (kind === 'cancelled') break;
         if (kind === 'died' || kind === 'lost' || kind === 'storage') throw error;
         this.#rung(method, { status: 'failed', problem: message });
