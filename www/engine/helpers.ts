@@ -2,6 +2,7 @@
  * More Workers with the same model on the processor, each on a core of its own, among which many pictures are shared out. They only
  * see: what is learnt, and whatever answers, is with the first.
  */
+import { concatenated } from './arrays.ts';
 import type { Handle } from './handle.ts';
 import { type ToLoad, details, loadedOn } from './loading.ts';
 import type { Pixels } from './protocol.ts';
@@ -45,14 +46,7 @@ export class Helpers {
         return first.call('imageFeatures', [part]);
       }
     });
-    const found = await Promise.all(parts);
-    const rows = new Float32Array(found.reduce((sum, { length }) => sum + length, 0));
-    let end = 0;
-    for (const part of found) {
-      rows.set(part, end);
-      end += part.length;
-    }
-    return rows;
+    return concatenated(Float32Array, await Promise.all(parts));
   }
 
   end(): void {

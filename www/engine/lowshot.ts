@@ -18,6 +18,7 @@ import { hasher } from '../store/hasher.ts';
 import { type Downloaded, fetchFiles } from '../store/pieces.ts';
 import { openStore } from '../store/store.ts';
 import { ahead, batches } from './ahead.ts';
+import { concatenated } from './arrays.ts';
 import { Engine, type ModelInfo, type TrainEvent, fill } from './engine.ts';
 import { LowshotError, check } from './error.ts';
 import type { ModelFiles } from './loading.ts';
@@ -291,9 +292,7 @@ export class Lowshot {
   async #tell(): Promise<void> {
     if (this.#told) return;
     if (this.#classes.length === 0) throw new LowshotError('usage', 'there are no classes yet: add some first');
-    const width = this.info.embedding;
-    const features = new Float32Array(this.#examples.length * width);
-    this.#examples.forEach((example, index) => features.set(example.features, index * width));
+    const features = concatenated(Float32Array, this.#examples.map((example) => example.features));
     const classes = this.#classes.map((name) => ({ name, prompts: this.#templates.map((template) => fill(template, name)) }));
     await this.#engine.setGround({ classes, features, labels: this.#examples.map(({ label }) => label) });
     this.#told = true;

@@ -2,6 +2,7 @@
  * Photos → what a model sees. In a Worker of its own, since a large photo takes much of WebAssembly's memory, which never shrinks:
  * once it is large, another Worker takes over.
  */
+import { concatenated } from './arrays.ts';
 import { LowshotError } from './error.ts';
 import { type Handle, started } from './handle.ts';
 import type { Pixels, Prepared } from './protocol.ts';
@@ -89,11 +90,5 @@ export async function fileOf(photo: Blob | ImageData): Promise<Blob> {
 
 /** Pixels of several pictures, end to end. */
 export function joined(parts: readonly Pixels[]): Pixels {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concatenated(Uint8Array, parts);
 }

@@ -35,6 +35,13 @@ async function settled(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 30));
 }
 
+/** On so many cores, and after so many pictures that helpers have been asked for. */
+async function helped(cores: number): Promise<void> {
+  await loaded(cores);
+  await engine.imageFeatures(pictures(64));
+  await settled();
+}
+
 test.each([[1, 1], [2, 2], [3, 2], [4, 2], [7, 3], [8, 4], [64, 4]])('on %d cores %d Workers see, after there were many pictures', async (cores, expected) => {
   await loaded(cores);
   expect(await engine.imageFeatures(pictures(8))).toEqual(EXPECTED(8));
@@ -52,18 +59,14 @@ test.each([[1, 1], [2, 2], [3, 2], [4, 2], [7, 3], [8, 4], [64, 4]])('on %d core
 });
 
 test('one picture goes to one Worker, and none to none but the first', async () => {
-  await loaded(8);
-  await engine.imageFeatures(pictures(64));
-  await settled();
+  await helped(8);
   expect(await engine.imageFeatures(pictures(1))).toEqual(EXPECTED(1));
   expect(await engine.imageFeatures(pictures(0))).toEqual(EXPECTED(0));
   expect(workers.slice(1).flatMap(seen)).toEqual([]);
 });
 
 test('what a helper that dies was given is seen by the first, and it is not asked again', async () => {
-  await loaded(4);
-  await engine.imageFeatures(pictures(64));
-  await settled();
+  await helped(4);
   decideBy((asked) => (asked.worker.number === 1 && asked.name === 'imageFeatures' ? died : describing(asked)));
   expect(await engine.imageFeatures(pictures(9))).toEqual(EXPECTED(9));
   expect(alive()).toHaveLength(1);
@@ -85,25 +88,19 @@ test('a large model has no helpers', async () => {
     const answer = describing(asked);
     return asked.name === 'load' ? { value: { ...(answer?.value as object), parameters: 150e6 } } : answer;
   });
-  await loaded(8);
-  await engine.imageFeatures(pictures(64));
-  await settled();
+  await helped(8);
   expect(workers).toHaveLength(1);
 });
 
 test('the first Worker dies among helpers: another takes its place, and all is seen', async () => {
-  await loaded(4);
-  await engine.imageFeatures(pictures(64));
-  await settled();
+  await helped(4);
   decideBy((asked) => (asked.worker.number === 0 && asked.name === 'imageFeatures' ? died : describing(asked)));
   expect(await engine.imageFeatures(pictures(9))).toEqual(EXPECTED(9));
   expect(alive()).toHaveLength(2);
 });
 
 test('with another model, or none, its helpers end, also those that are on their way', async () => {
-  await loaded(4);
-  await engine.imageFeatures(pictures(64));
-  await settled();
+  await helped(4);
   expect(alive()).toHaveLength(2);
   await engine.load('other', none, 'cpu');
   expect(alive()).toHaveLength(1);
