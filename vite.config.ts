@@ -3,9 +3,12 @@ import { defineConfig } from 'vitest/config';
 import { assets } from './scripts/assets.mjs';
 import { offline } from './scripts/offline.mjs';
 
+/** Workers may share memory in a page that is served so; `lowshot serve` says the same. */
+const headers = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+
 /** The modules by names of their own, since no visitor needs all. */
 const assetFileNames = ({ originalFileNames }: { originalFileNames: string[] }): string => {
-  const module = originalFileNames.map((name) => /wasm\/(relaxed|gpu)\//.exec(name)?.[1]).find(Boolean);
+  const module = originalFileNames.map((name) => /wasm\/(relaxed|threads|gpu)\//.exec(name)?.[1]).find(Boolean);
   return `assets/${module ?? '[name]'}-[hash][extname]`;
 };
 
@@ -13,6 +16,8 @@ export default defineConfig({
   // Relative, so that the page works in any folder of any server.
   base: './',
   publicDir: 'www/public',
+  server: { headers },
+  preview: { headers },
   plugins: [assets(), offline()],
   build: {
     outDir: 'dist',

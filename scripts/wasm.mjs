@@ -1,4 +1,4 @@
-// npm run wasm [-- --cpu-only]: the core as three WebAssembly modules, www/wasm/cpu, www/wasm/relaxed and www/wasm/gpu.
+// npm run wasm [-- --cpu-only]: the core as four WebAssembly modules, www/wasm/cpu, relaxed, threads and gpu.
 //
 // A module is left alone while everything that it was made from is the same. Cargo alone would compile the first two each time: they
 // differ in a flag only, so one takes the other's place in its folder.
@@ -16,10 +16,27 @@ const TARGET = 'wasm32-unknown-unknown';
 // fetches a little more (1.41 MB with brotli, 1.37 without it). Names are most of what it would have removed.
 const OPTIONS = ['--remove-name-section', '--remove-producers-section'];
 
+// One memory for several Workers, as large as 32 bits address, and what starts a thread in it.
+const SHARED = [
+  ...['--shared-memory', '--import-memory', '--max-memory=4294967296'],
+  ...['__wasm_init_tls', '__tls_size', '__tls_align', '__tls_base'].map((name) => `--export=${name}`),
+].flatMap((option) => ['-C', `link-arg=${option}`]);
+
+/**
+ * For threads everything is compiled with atomic instructions, the standard library too, which comes without them. Cargo does that on
+ * request, and calls it unstable: with the variable the compiler of rust-toolchain.toml takes the request, and no other is needed.
+ */
+const THREADED = {
+  args: ['-Z', 'build-std=std,panic_abort', '--config', `target.${TARGET}.rustflags=["-C","target-feature=+atomics,+bulk-memory"]`],
+  env: { RUSTC_BOOTSTRAP: '1' },
+};
+
 const MODULES = {
   cpu: { profile: 'web', features: 'web' },
   // The same with relaxed SIMD, where multiplication and addition are one instruction. A browser that lacks it refuses the whole module.
   relaxed: { profile: 'web', features: 'web', flags: ['-C', 'target-feature=+relaxed-simd'] },
+  // The same once more on several cores, where a page may share memory.
+  threads: { profile: 'threads', features: 'threads', flags: ['-C', 'target-feature=+relaxed-simd', ...SHARED], built: THREADED },
   gpu: { profile: 'webgpu', features: 'webgpu' },
 };
 
@@ -51,25 +68,32 @@ function bindgen() {
 // The tool runs for a second at a time, so compiling it well would cost more than it gives.
 const QUICK = { CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16', CARGO_PROFILE_RELEASE_LTO: 'off' };
 
-/** Installs Rust's standard library for the browser if it is missing. */
+/** Installs Rust's standard library for the browser, and its source for threads, if they are missing. */
 function needTarget() {
   const sysroot = output('rustc', ['--print', 'sysroot']);
-  if (sysroot && existsSync(path.join(sysroot, 'lib', 'rustlib', TARGET))) return;
-  if (output('rustup', ['--version']) === undefined) {
-    throw new Stop(`Rust's target ${TARGET} is missing and so is rustup: install Rust with rustup (https://rustup.rs)`);
+  const missing = (folder) => !sysroot || !existsSync(path.join(sysroot, 'lib', 'rustlib', ...folder));
+  const needed = [
+    { what: `target ${TARGET}`, folder: [TARGET], add: ['target', 'add', TARGET] },
+    { what: 'rust-src', folder: ['src', 'rust', 'library'], add: ['component', 'add', 'rust-src'] },
+  ];
+  for (const { what, add } of needed.filter(({ folder }) => missing(folder))) {
+    if (output('rustup', ['--version']) === undefined) {
+      throw new Stop(`Rust's ${what} is missing and so is rustup: install Rust with rustup (https://rustup.rs)`);
+    }
+    run('rustup', add);
   }
-  run('rustup', ['target', 'add', TARGET]);
 }
 
 /** Compiles one module; returns where Cargo put it, and beside it, as lowshot.d, the list of what was read. */
-function compile({ profile, features, flags = [] }) {
+function compile({ profile, features, flags = [], built = { args: [], env: {} } }) {
   // As a variable the flags would replace those of .cargo/config.toml, without which there is no SIMD; and they are meant for
   // this machine's processor.
   const { RUSTFLAGS: _, CARGO_ENCODED_RUSTFLAGS: __, ...env } = process.env;
   // The library's type is given here and not in Cargo.toml, because native builds need no second library.
   const kind = ['rustc', '--profile', profile, '--lib', '--crate-type', 'cdylib', '--target', TARGET, '--locked'];
   // The flags are for this crate alone, which has the kernels, so nothing else is compiled for them again.
-  run('cargo', [...kind, '--no-default-features', '--features', features, '--', ...flags], { env });
+  const args = [...kind, ...built.args, '--no-default-features', '--features', features, '--', ...flags];
+  run('cargo', args, { env: { ...env, ...built.env } });
   return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
 }
 
@@ -105,6 +129,7 @@ export async function buildModules({ cpuOnly = false } = {}) {
   const compiler = output('rustc', ['--version']);
   await build('cpu', compiler);
   await build('relaxed', compiler);
+  await build('threads', compiler);
   if (!cpuOnly) {
     await build('gpu', compiler);
   } else if (!existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {

@@ -16,8 +16,8 @@ const relaxed = WebAssembly.validate(
     ...[65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
   ),
 );
-/** The module for the CPU that this browser does not use. */
-const UNUSED = relaxed ? /\/lowshot_bg-/ : /\/relaxed-/;
+/** What this browser does not use of the modules for the CPU: where the page is answered for from here, it may share memory. */
+const UNUSED = relaxed ? /\/(lowshot_bg|relaxed)-/ : /\/(relaxed|threads)-/;
 
 const CACHE = `lowshot-${BUILD}`;
 /** How long a slow network may keep a visitor waiting for a newer page, in milliseconds. */
@@ -49,9 +49,22 @@ worker.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== worker.location.origin || request.headers.has('range')) return;
-  if (request.mode === 'navigate') event.respondWith(newest(request));
-  else if (/\/(assets|samples)\//.test(url.pathname) && !/\.(safetensors|txt)$|\/vocab/.test(url.pathname)) event.respondWith(stored(request));
+  if (request.mode === 'navigate') event.respondWith(newest(request).then(isolated));
+  else if (/\/(assets|samples)\//.test(url.pathname) && !/\.(safetensors|txt)$|\/vocab/.test(url.pathname)) {
+    const answer = stored(request);
+    event.respondWith(request.destination === 'worker' ? answer.then(isolated) : answer);
+  }
 });
+
+/** The same as a page, or the script of a Worker, that may share memory: not every server can be told to say so. */
+function isolated(answer: Response): Response {
+  // A redirection is followed by the browser and has nothing to add to.
+  if (answer.status === 0 || answer.headers.has('cross-origin-embedder-policy')) return answer;
+  const headers = new Headers(answer.headers);
+  headers.set('Cross-Origin-Opener-Policy', 'same-origin');
+  headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+}
 
 /** From the network while it is quick, else as it was stored. */
 async function newest(request: Request): Promise<Response> {

@@ -23,8 +23,11 @@ pub mod nvidia;
 #[cfg(feature = "native")]
 pub mod pipelines;
 
-#[cfg_attr(feature = "native", path = "parallel_on.rs")]
-#[cfg_attr(not(feature = "native"), path = "parallel_off.rs")]
+#[cfg_attr(feature = "native", path = "parallel_rayon.rs")]
+#[cfg_attr(feature = "threads", path = "parallel_shared.rs")]
+#[cfg_attr(not(any(feature = "native", feature = "threads")), path = "parallel_one.rs")]
 pub(crate) mod parallel;
+#[cfg(any(feature = "threads", test))]
+mod pool;
 #[cfg(feature = "native")]
 pub use parallel::join_pool;

@@ -20,7 +20,9 @@ pub fn add(headers: &mut HeaderMap) {
         (CONTENT_SECURITY_POLICY, CONTENT),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
+        // Both together let Workers share memory, which is what threads are made of in a browser.
         (named("cross-origin-opener-policy"), "same-origin"),
+        (named("cross-origin-embedder-policy"), "require-corp"),
         (named("cross-origin-resource-policy"), "same-origin"),
         (named("permissions-policy"), PERMISSIONS),
     ] {

@@ -10,6 +10,7 @@
 //! | [`rung`] | a method judged and learnt, a slice of time a call |
 //! | [`hash`] | SHA-256 in pieces |
 //! | [`error`] | one line and its kind |
+//! | [`threads`] | Workers that share this one's memory, where this module was built for it |
 //! | [`console`] | what libraries log |
 //!
 //! Every function that computes is asynchronous, and one object does one thing at a time: the Worker queues.
@@ -26,6 +27,8 @@ pub mod hash;
 pub mod picture;
 pub mod rung;
 pub mod session;
+#[cfg(feature = "threads")]
+pub mod threads;
 mod values;
 
 use wasm_bindgen::prelude::*;

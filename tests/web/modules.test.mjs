@@ -35,7 +35,7 @@ test('every module for the CPU gives the features that the program gives, whatev
   const photos = tiles.map((tile) => readFileSync(tile).toString('base64'));
   const { page } = await browser(t, { errors: [/404/] });
   const width = expected.length / tiles.length;
-  for (const kind of ['cpu', 'relaxed']) {
+  for (const kind of ['cpu', 'relaxed', 'threads']) {
     await worker(page, kind);
     const { together, alone, rate } = await page.evaluate(
       async ([model, photos]) => {
@@ -75,6 +75,6 @@ test('a visitor fetches and keeps the one module for the CPU that the browser ta
     return (await (await caches.open(name)).keys()).map(({ url }) => url).filter((url) => url.endsWith('.wasm'));
   });
   assert.equal(fetched.size, 1, [...fetched].join(' '));
-  assert.match([...fetched][0], /^relaxed-/);
+  assert.match([...fetched][0], /^threads-/);
   assert.deepEqual(kept.map((url) => path.basename(url)), [...fetched]);
 });

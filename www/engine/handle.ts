@@ -1,6 +1,6 @@
 /** A Worker as functions that return promises, which reject when it dies, however it dies. */
 import { LowshotError } from './error.ts';
-import type { CallName, Calls, Failure, ModuleKind, Request, Response } from './protocol.ts';
+import type { CallName, Calls, Failure, Request, Response } from './protocol.ts';
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -78,55 +78,5 @@ export class Handle {
     const lock = `lowshot-worker-${performance.timeOrigin}-${made++}`;
     this.#lock = lock;
     this.#worker.postMessage({ lock });
-  }
-}
-
-/** Compiled modules, which Workers share. */
-const modules = new Map<ModuleKind, Promise<WebAssembly.Module>>();
-
-const addresses: Record<ModuleKind, URL> = {
-  cpu: new URL('../wasm/cpu/lowshot_bg.wasm', import.meta.url),
-  relaxed: new URL('../wasm/relaxed/lowshot_bg.wasm', import.meta.url),
-  gpu: new URL('../wasm/gpu/lowshot_bg.wasm', import.meta.url),
-};
-
-/** A module of one function: f32x4.relaxed_madd of three vectors. */
-const RELAXED = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0],
-  ...[65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
-);
-
-/** The module for the CPU that is the fastest this browser takes. */
-const cpu: ModuleKind = WebAssembly.validate(RELAXED) ? 'relaxed' : 'cpu';
-
-function compiled(kind: ModuleKind): Promise<WebAssembly.Module> {
-  let module = modules.get(kind);
-  if (!module) {
-    module = compile(addresses[kind]);
-    modules.set(kind, module);
-    // A failed download is tried again the next time.
-    module.catch(() => modules.delete(kind));
-  }
-  return module;
-}
-
-async function compile(url: URL): Promise<WebAssembly.Module> {
-  const response = await fetch(url).catch((error: unknown) => {
-    throw new LowshotError('network', `the program could not be fetched (${LowshotError.from(error).message}): reload the page when there is a network`);
-  });
-  if (!response.ok) throw new LowshotError('network', `the program could not be fetched: the server says ${response.status}`);
-  if (response.headers.get('content-type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
-  return WebAssembly.compile(await response.arrayBuffer());
-}
-
-/** A Worker with its module started. */
-export async function started(device: 'cpu' | 'gpu'): Promise<{ handle: Handle; start: ReturnType<Calls['start']> }> {
-  const kind = device === 'cpu' ? cpu : device;
-  const handle = new Handle();
-  try {
-    return { handle, start: await handle.call('start', [kind, await compiled(kind)]) };
-  } catch (error) {
-    handle.end();
-    throw error;
   }
 }

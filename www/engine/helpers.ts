@@ -1,15 +1,16 @@
 /**
- * More Workers with the same model on the processor, each on a core of its own, among which many pictures are shared out. They only
- * see: what is learnt, and whatever answers, is with the first.
+ * More Workers with the same model on the processor, each on a core of its own, among which many pictures are shared out: where
+ * memory cannot be shared. They only see: what is learnt, and whatever answers, is with the first.
  */
 import { concatenated } from './arrays.ts';
 import type { Handle } from './handle.ts';
 import { type ToLoad, details, loadedOn } from './loading.ts';
 import type { Pixels } from './protocol.ts';
+import { shares, workers } from './start.ts';
 
 /** After so many pictures of a model there may be more of them, and helpers are worth starting. */
 const MANY = 64;
-/** Workers that see, the first among them: half the cores, since the page has more to do, but two where there are two. */
+/** Workers that see, the first among them. */
 const AT_MOST = 4;
 /** All helpers' models together take no more bytes, in f32. */
 const MEMORY = 256e6;
@@ -24,8 +25,8 @@ export class Helpers {
   /** Features of pictures, row by row, by `first`, which has `model`, and by whoever else is ready. */
   async features(first: Handle, pixels: Pixels, model: ToLoad | undefined): Promise<Float32Array<ArrayBuffer>> {
     const { device, imageSize, parameters } = details(first).info;
-    // A GPU has nothing to gain from the processor's help.
-    if (device === 'webgpu' || !model) return first.call('imageFeatures', [pixels]);
+    // A GPU has nothing to gain from the processor's help, nor who has all its cores already.
+    if (device === 'webgpu' || shares || !model) return first.call('imageFeatures', [pixels]);
     const size = 3 * imageSize * imageSize;
     const pictures = pixels.length / size;
     this.#seen += pictures;
@@ -61,9 +62,7 @@ export class Helpers {
   #ask(model: ToLoad, bytes: number): void {
     this.#asked = true;
     const era = this.#era;
-    const cores = navigator.hardwareConcurrency;
-    const workers = Math.min(AT_MOST, Math.max(Math.min(2, cores), Math.floor(cores / 2)));
-    const count = Math.min(workers - 1, Math.floor(MEMORY / bytes));
+    const count = Math.min(AT_MOST - 1, workers() - 1, Math.floor(MEMORY / bytes));
     for (let helper = 0; helper < count; helper++) {
       void loadedOn('cpu', model).then(
         (handle) => (era === this.#era ? void this.#handles.push(handle) : handle.end()),

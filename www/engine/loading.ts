@@ -1,7 +1,8 @@
 /** A model in a Worker: which device it can be on, and how it gets there. */
 import { LowshotError } from './error.ts';
-import { type Handle, started } from './handle.ts';
+import type { Handle } from './handle.ts';
 import type { Device, GpuReport, Info, Precision, Weights } from './protocol.ts';
+import { started } from './start.ts';
 
 /** Gives the files of a model, which go to a Worker for good; asked again when it has to be replaced. */
 export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
@@ -27,7 +28,7 @@ export interface ToLoad {
 /** A Worker that has loaded a model on a device. */
 export async function loadedOn(device: Device, { name, files, precision, weights }: ToLoad): Promise<Handle> {
   // While the program is compiled, the weights are fetched.
-  const [{ handle, start }, loaded] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu'), files());
+  const [{ handle, start }, loaded] = await both(started(device === 'webgpu' ? 'gpu' : 'cpu', { threads: true }), files());
   try {
     if (device === 'webgpu' && !start.gpu?.usable) throw new LowshotError('lost', start.gpu?.problem ?? 'there is no GPU');
     const used = device === 'webgpu' && precision !== 'f32' && start.gpu?.f16 ? 'f16' : 'f32';

@@ -4,8 +4,9 @@
  */
 import { concatenated } from './arrays.ts';
 import { LowshotError } from './error.ts';
-import { type Handle, started } from './handle.ts';
+import type { Handle } from './handle.ts';
 import type { Pixels, Prepared } from './protocol.ts';
+import { started } from './start.ts';
 
 /** Bytes of memory beyond which a Worker is replaced. */
 const MOST_MEMORY = 256 << 20;

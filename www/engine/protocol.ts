@@ -134,13 +134,27 @@ export interface Prepared {
 
 export type Pixels = Uint8Array<ArrayBuffer>;
 
-/** "relaxed" is "cpu" with relaxed SIMD, which not every browser has; "gpu" is the large one. */
-export type ModuleKind = 'cpu' | 'relaxed' | 'gpu';
+/**
+ * "relaxed" is "cpu" with relaxed SIMD, which not every browser has; "threads" is "relaxed" on several cores, for pages that may
+ * share memory; "gpu" is the large one.
+ */
+export type ModuleKind = 'cpu' | 'relaxed' | 'threads' | 'gpu';
+
+export interface Started {
+  readonly version: string;
+  readonly gpu?: GpuReport;
+  readonly memory?: WebAssembly.Memory;
+}
 
 /** Everything that a Worker can be asked. One thing at a time: it queues. */
 export interface Calls {
-  /** Takes the compiled module. Says what GPU there is, where it is the one for GPUs. */
-  start(kind: ModuleKind, module: WebAssembly.Module): { readonly version: string; readonly gpu?: GpuReport };
+  /**
+   * Takes the compiled module, and the memory of another Worker to compute in. Says what GPU there is, where it is the one for GPUs,
+   * and which memory it has, where others may share it.
+   */
+  start(kind: ModuleKind, module: WebAssembly.Module, memory?: WebAssembly.Memory): Started;
+  /** Computes for the Worker whose memory this one has, and never ends. */
+  help(): void;
   load(name: string, files: ReadonlyMap<string, Uint8Array>, device: Device, precision: Precision, weights: Weights): Info;
   /** Pictures per second through the image tower. */
   measure(): number;

@@ -9,12 +9,14 @@ import { hexadecimal } from './hash.ts';
 import type { CallName, Calls, Failure, Prepared, Request, Response, Slice } from './protocol.ts';
 
 type Core = typeof import('../wasm/gpu/lowshot.js');
+type Threads = typeof import('../wasm/threads/lowshot.js');
 /** What answers a call: as the protocol says, now or later. */
 type Handlers = { [K in CallName]: (...args: Parameters<Calls[K]>) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>> };
 
 declare const self: DedicatedWorkerGlobalScope & { gpuDevices?: GPUDevice[] };
 
 let core: Core | undefined;
+let threads: Threads | undefined;
 let memory: WebAssembly.Memory | undefined;
 type Session = Awaited<ReturnType<Core['Session']['load']>>;
 let session: Session | undefined;
@@ -33,18 +35,26 @@ const model = (): Session => {
 const glue = {
   cpu: () => import('../wasm/cpu/lowshot.js'),
   relaxed: () => import('../wasm/relaxed/lowshot.js'),
+  threads: () => import('../wasm/threads/lowshot.js'),
   gpu: () => import('../wasm/gpu/lowshot.js'),
 };
 
 const handlers: Handlers = {
-  async start(kind, module) {
-    core = (await glue[kind]()) as Core;
+  async start(kind, module, shared) {
+    const glued = await glue[kind]();
+    core = glued as Core;
+    if ('help' in glued) {
+      threads = glued;
+      memory = glued.initSync({ module, ...(shared && { memory: shared }) }).memory;
+      return { version: core.version(), memory };
+    }
     memory = core.initSync({ module }).memory;
     const version = core.version();
     if (kind !== 'gpu') return { version };
     watchDevices();
     return { version, gpu: await core.gpu() };
   },
+  help: () => threads?.help(),
   async load(name, files, device, precision, weights) {
     drop();
     session?.free();

@@ -16,7 +16,7 @@ function asset(pattern) {
 export async function worker(page, kind) {
   await page.goto(new URL('nothing-here', PAGE).href);
   const script = asset(/^worker-.*\.js$/);
-  const wasm = asset({ cpu: /^lowshot_bg-.*\.wasm$/, relaxed: /^relaxed-.*\.wasm$/, gpu: /^gpu-.*\.wasm$/ }[kind]);
+  const wasm = asset({ cpu: /^lowshot_bg-.*\.wasm$/, relaxed: /^relaxed-.*\.wasm$/, threads: /^threads-.*\.wasm$/, gpu: /^gpu-.*\.wasm$/ }[kind]);
   return page.evaluate(
     async ([script, wasm, kind]) => {
       const worker = new Worker(script, { type: 'module' });
