@@ -74,7 +74,7 @@ impl FromStr for Precision {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
-    /// For each matrix the narrowest that changes none of its numbers. What was saved in half precision (OpenAI's models were,
+    /// For each matrix the narrowest that changes none of its numbers; in f32 where half would save less than half a MiB. What was saved in half precision (OpenAI's models were,
     /// though their files on the hub are in single) takes half the memory, what was saved in int8 a quarter.
     #[default]
     #[serde(rename = "auto")]

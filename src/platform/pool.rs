@@ -15,7 +15,7 @@ use std::{
 };
 
 /// How often somebody looks before falling asleep: some tens of microseconds. A native processor pauses at each.
-const LOOKS: usize = if cfg!(target_family = "wasm") { 20_000 } else { 1_000 };
+const LOOKS: usize = if cfg!(target_family = "wasm") { 30_000 } else { 1_000 };
 
 type Task = dyn Fn(usize) + Sync;
 

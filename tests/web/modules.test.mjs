@@ -35,8 +35,9 @@ test('every module for the CPU gives the features that the program gives, whatev
   const photos = tiles.map((tile) => readFileSync(tile).toString('base64'));
   const { page } = await browser(t, { errors: [/404/] });
   const width = expected.length / tiles.length;
-  for (const kind of ['cpu', 'relaxed', 'threads']) {
-    await worker(page, kind);
+  let before;
+  for (const [kind, helpers] of [['cpu', 0], ['relaxed', 0], ['threads', 0], ['threads', 1], ['threads', 3]]) {
+    await worker(page, kind, helpers);
     const { together, alone, rate } = await page.evaluate(
       async ([model, photos]) => {
         const info = await ask('load', 'demo', new Map(model.map(([name, content]) => [name, bytes(content)])), 'cpu', 'f32', 'auto');
@@ -52,6 +53,8 @@ test('every module for the CPU gives the features that the program gives, whatev
       [model, photos],
     );
     assert.equal(together.length, expected.length);
+    if (helpers > 0) assert.deepEqual(together, before, `a feature depends on ${helpers} helpers`);
+    before = together;
     assert.deepEqual(alone, together, `${kind}: a picture's feature depends on its batch`);
     let worst = 0;
     for (let tile = 0; tile < tiles.length; tile++) {
@@ -59,7 +62,7 @@ test('every module for the CPU gives the features that the program gives, whatev
       const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       row.forEach((value, at) => (worst = Math.max(worst, Math.abs(value - together[tile * width + at]) / largest)));
     }
-    console.log(`${kind}: off by ${worst.toExponential(1)} of a feature's largest number at most; ${rate.toFixed(0)} pictures a second`);
+    console.log(`${kind}, ${helpers} helpers: off by ${worst.toExponential(1)} of a feature's largest number at most; ${rate.toFixed(0)} pictures a second`);
     assert.ok(worst <= TOLERANCE, `${kind}: off by ${worst}`);
   }
 });

@@ -7,14 +7,18 @@ import { test } from 'node:test';
 import { PAGE, browser, open, ready, state, trained } from './support/browser.mjs';
 import { noise } from './support/pictures.mjs';
 
-/** The page at an address of its own, which can be switched off. Until `serveWorker` is called it has no service worker. */
-async function site(t) {
+/**
+ * The page at an address of its own, which can be switched off. Until `serveWorker` is called it has no service worker. `plain`: by a
+ * server that says nothing of sharing memory, as those for static files.
+ */
+async function site(t, { plain = false } = {}) {
   let serveWorker;
   const worker = new Promise((resolve) => (serveWorker = resolve));
   const server = http.createServer(async (request, response) => {
     if (request.url === '/sw.js') await worker;
     const { hostname, port } = new URL(PAGE);
     const forwarded = http.request({ hostname, port, path: request.url, method: request.method, headers: { ...request.headers, host: new URL(PAGE).host } }, (answer) => {
+      if (plain) for (const name of ['opener', 'embedder']) delete answer.headers[`cross-origin-${name}-policy`];
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
     });
@@ -32,6 +36,14 @@ async function site(t) {
 
 const samplesReady = (page) => page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40, undefined, { timeout: 60_000 });
 
+/** Nothing is being learnt, and the project lies in the browser with all its photos. */
+async function photosStored(page) {
+  await samplesReady(page);
+  await page.evaluate(() => globalThis.lowshot.actions.stop());
+  await page.evaluate(() => globalThis.lowshot.actions.renameProject('Without a network'));
+  await page.waitForFunction(() => globalThis.lowshot.state.projects.some(({ name, samples }) => name === 'Without a network' && samples === 40));
+}
+
 /** Learns by Tip-Adapter, and answers by it. */
 async function learns(page) {
   await page.evaluate(async () => {
@@ -45,15 +57,33 @@ async function learns(page) {
   assert.equal(answer.probabilities.length, 5);
 }
 
+test('where the server says nothing of sharing memory, the second visit has threads, without a network too', { timeout: 240_000 }, async (t) => {
+  const { address, off, serveWorker } = await site(t, { plain: true });
+  const { page, context } = await browser(t, { errors: [/Failed to load resource|ERR_/] });
+  const fetched = [];
+  context.on('request', (request) => request.url().endsWith('.wasm') && fetched.push(/\/([a-z]+)[-_][^/]*$/.exec(request.url())[1]));
+  const visit = async (go) => {
+    fetched.length = 0;
+    await go();
+    await ready(page);
+    return [await page.evaluate(() => globalThis.crossOriginIsolated), [...new Set(fetched)]];
+  };
+  assert.deepEqual(await visit(() => page.goto(address)), [false, ['relaxed']]);
+  await photosStored(page);
+  serveWorker();
+  await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
+  off();
+  assert.deepEqual(await visit(() => page.reload()), [true, ['threads']]);
+  await samplesReady(page);
+  await learns(page);
+});
+
 test('after the first visit it opens, learns and answers without a network', { timeout: 240_000 }, async (t) => {
   const { address, off, serveWorker } = await site(t);
   // What cannot be reached is what this is about.
   const { page, context } = await browser(t, { errors: [/Failed to load resource|ERR_/] });
   await open(page, address);
-  await samplesReady(page);
-  await page.evaluate(() => globalThis.lowshot.actions.stop());
-  await page.evaluate(() => globalThis.lowshot.actions.renameProject('Without a network'));
-  await page.waitForFunction(() => globalThis.lowshot.state.projects.some(({ name, samples }) => name === 'Without a network' && samples === 40));
+  await photosStored(page);
   // It says so as soon as it is so, however late that is, and not before.
   assert.equal(await page.getByTestId('offline').count(), 0);
   serveWorker();

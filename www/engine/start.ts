@@ -71,13 +71,17 @@ export async function started(device: 'cpu' | 'gpu', { threads = false } = {}): 
   }
 }
 
-/** Gives a Worker others that compute for it, in its memory, as soon as they are there. All of them end together. */
+/** Gives a Worker others that compute for it, in its memory, as soon as they are there. From then on all end together. */
 function gather(handle: Handle, module: WebAssembly.Module, memory: WebAssembly.Memory): void {
   for (let count = 1; count < workers(); count++) {
     const helper = new Handle();
     void handle.gone.then((why) => helper.end(why));
-    // What it has begun nobody ends.
-    void helper.gone.then((why) => handle.end(why));
-    helper.call('start', [cpu, module, memory]).then(() => helper.call('help', [])).catch(() => undefined);
+    const begin = async (): Promise<void> => {
+      await helper.call('start', [cpu, module, memory]);
+      // What it has begun nobody ends.
+      void helper.gone.then((why) => handle.end(why));
+      await helper.call('help', []);
+    };
+    begin().catch(() => helper.end());
   }
 }

@@ -14,6 +14,10 @@ use crate::clip::{
     narrow::{Int8, exact_halves, halves},
 };
 
+/// Up to so many numbers a weight stays as it is, unless it is asked for otherwise: it is in the cache in f32 too, and making it wide
+/// again would take a sixth of the time that one picture takes.
+const SMALL: usize = 1 << 18;
+
 /// A weight's numbers, `[panel][input][column]`, zeros in the last panel's missing columns.
 pub(super) enum Panels {
     F32(Aligned<f32>),
@@ -47,7 +51,7 @@ impl Panels {
             Storage::Exact => Int8::exact(weight, shape.outputs)
                 .map(int8)
                 .or_else(|| Self::tiles(weight, shape, instructions))
-                .or_else(|| exact_halves(weight).map(f16)),
+                .or_else(|| (weight.len() > SMALL).then(|| exact_halves(weight))?.map(f16)),
             Storage::F32 => None,
             Storage::F16 => halves(weight).map(f16),
             Storage::Int8 => Some(int8(Int8::nearest(weight, shape.outputs))),

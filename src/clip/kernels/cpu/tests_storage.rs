@@ -89,19 +89,25 @@ fn int8_is_the_nearest_of_its_row() {
 
 #[test]
 fn exact_storage_loses_nothing() {
-    let halves: Vec<f32> = random(37 * 11, 2).iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+    // Large enough for a narrow form to be worth it.
+    let (outputs, inputs) = (521, 509);
+    let halves: Vec<f32> = random(outputs * inputs, 2).iter().map(|&value| f16::from_f32(value).to_f32()).collect();
     let mut off = halves.clone();
     off[400] = 0.1;
     let mut large = halves.clone();
     large[3] = 1e5;
     for instructions in Instructions::available() {
         for (weight, expected) in [(&halves, Storage::F16), (&off, Storage::F32), (&large, Storage::F32)] {
-            let packed = Packed::stored(Storage::Exact, weight, 37, 11, instructions);
-            assert_eq!((packed.storage(), bits(&packed.unpacked())), (Some(expected), bits(weight)));
+            let packed = Packed::stored(Storage::Exact, weight, outputs, inputs, instructions);
+            assert_eq!(packed.storage(), Some(expected), "{instructions:?}");
+            assert!(bits(&packed.unpacked()) == bits(weight), "{instructions:?}: {expected} is not what it was");
         }
+        let few = Packed::stored(Storage::Exact, &halves[..37 * 11], 37, 11, instructions);
+        assert_eq!((few.storage(), bits(&few.unpacked())), (Some(Storage::F32), bits(&halves[..37 * 11])));
         // What half precision cannot hold is not made infinite.
-        let packed = Packed::stored(Storage::F16, &large, 37, 11, instructions);
-        assert_eq!((packed.storage(), bits(&packed.unpacked())), (Some(Storage::F32), bits(&large)));
+        let packed = Packed::stored(Storage::F16, &large, outputs, inputs, instructions);
+        assert_eq!(packed.storage(), Some(Storage::F32), "{instructions:?}");
+        assert!(bits(&packed.unpacked()) == bits(&large), "{instructions:?}: what is large was changed");
     }
 }
 

@@ -16,8 +16,8 @@ let full: boolean;
 const absolute = (request: Request | string): string => new URL(typeof request === 'string' ? request : request.url, PAGE).href;
 
 /** A request of a page; Node has none that navigates. */
-const ask = (path: string, { mode = 'cors', method = 'GET', headers = {} } = {}): Request =>
-  ({ url: new URL(path, PAGE).href, mode, method, headers: new Headers(headers) }) as unknown as Request;
+const ask = (path: string, { mode = 'cors', method = 'GET', headers = {}, destination = '' } = {}): Request =>
+  ({ url: new URL(path, PAGE).href, mode, method, headers: new Headers(headers), destination }) as unknown as Request;
 
 const cacheOf = (name: string): Map<string, Response> => {
   if (!stored.has(name)) stored.set(name, new Map());
@@ -149,6 +149,32 @@ describe('its files', () => {
     await answer(ask('assets/gone.js'));
     network = async () => new Response('yes');
     expect(await textOf(answer(ask('assets/gone.js')))).toBe('yes');
+  });
+});
+
+describe('sharing memory', () => {
+  beforeEach(() => happen('install'));
+  const said = async (request: Request): Promise<(string | null)[]> => {
+    const headers = (await answer(request))?.headers;
+    return ['cross-origin-opener-policy', 'cross-origin-embedder-policy', 'content-type'].map((name) => headers?.get(name) ?? null);
+  };
+
+  test.each<[string, Request]>([
+    ['the page', ask('./', NAVIGATION)],
+    ['a Worker', ask('assets/worker-abc.js', { destination: 'worker' })],
+  ])('is allowed to %s, wherever it comes from', async (_, request) => {
+    network = async () => new Response('it', { headers: { 'content-type': 'text/x' } });
+    expect(await said(request)).toEqual(['same-origin', 'require-corp', 'text/x']);
+    expect(await textOf(answer(request))).toBe('it');
+    network = async () => new Response('it', { headers: { 'cross-origin-embedder-policy': 'credentialless' } });
+    if (request.mode === 'navigate') expect((await said(request))[1]).toBe('credentialless');
+  });
+
+  test('is nothing to other files, and a redirection stays one', async () => {
+    expect(await said(ask('assets/index-abc.js'))).toEqual([null, null, 'text/plain;charset=UTF-8']);
+    const redirection = { status: 0, headers: new Headers() } as Response;
+    network = async () => redirection;
+    expect(await answer(ask('./', NAVIGATION))).toBe(redirection);
   });
 });
 

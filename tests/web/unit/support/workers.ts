@@ -75,7 +75,8 @@ export class FakeWorker {
     this.arguments.push(given);
     const count = this.calls.filter((call) => call === name).length;
     const fate = (await decide({ worker: this, name, given, count })) ?? { value: this.#value(name, given) };
-    if (this.ended || fate === 'silent') return;
+    // Who helps never answers.
+    if (this.ended || fate === 'silent' || (name === 'help' && 'value' in Object(fate))) return;
     if (fate === 'killed') return this.terminate();
     if (fate === 'broken') return this.#tell('error', { message: 'no such file', preventDefault: () => undefined });
     this.#say('fatal' in fate ? fate : { id, ...fate });
@@ -83,7 +84,7 @@ export class FakeWorker {
 
   #value(name: string, given: readonly unknown[]): unknown {
     const answers: Record<string, () => unknown> = {
-      start: () => ({ version: '1', ...(given[0] === 'gpu' ? { gpu: { usable: true, name: 'Fake GPU', software: false, f16: true } } : {}) }),
+      start: () => ({ version: '1', ...(given[0] === 'threads' ? { memory: given[2] ?? { of: this.number } } : {}), ...(given[0] === 'gpu' ? { gpu: { usable: true, name: 'Fake GPU', software: false, f16: true } } : {}) }),
       load: () => {
         this.device = String(given[2]);
         return { name: given[0], sha256: 'f00d', parameters: 1000, imageSize: 1, embedding: 2, device: given[2], precision: given[3], weights: given[4], preprocess: 'half' } as Info;
