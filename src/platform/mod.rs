@@ -27,7 +27,7 @@ pub mod pipelines;
 #[cfg_attr(feature = "threads", path = "parallel_shared.rs")]
 #[cfg_attr(not(any(feature = "native", feature = "threads")), path = "parallel_one.rs")]
 pub(crate) mod parallel;
-#[cfg(any(feature = "threads", test))]
+#[cfg(any(feature = "native", feature = "threads"))]
 mod pool;
 #[cfg(feature = "native")]
 pub use parallel::join_pool;

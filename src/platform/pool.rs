@@ -5,13 +5,14 @@
 //! waits for nobody who has not come: it does what is left itself.
 
 use std::{
+    any::Any,
     cell::UnsafeCell,
     hint::spin_loop,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    thread::panicking,
 };
 
 /// How often somebody looks before falling asleep: some tens of microseconds. A native processor pauses at each.
@@ -29,8 +30,8 @@ pub struct Pool {
     next: AtomicUsize,
     /// Helpers that are at this turn's work.
     inside: AtomicUsize,
-    /// A helper's task has panicked.
-    failed: AtomicBool,
+    /// What a helper's task has panicked with.
+    panicked: Mutex<Option<Box<dyn Any + Send>>>,
     /// Somebody has shared work out.
     busy: AtomicBool,
     helpers: AtomicUsize,
@@ -50,7 +51,7 @@ impl Pool {
             work: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
-            failed: AtomicBool::new(false),
+            panicked: Mutex::new(None),
             busy: AtomicBool::new(false),
             helpers: AtomicUsize::new(0),
             sleepers: AtomicUsize::new(0),
@@ -68,23 +69,27 @@ impl Pool {
     /// already, as it is for a task of its own.
     ///
     /// # Panics
-    /// Where a task has.
+    /// Where a task has, with what it has.
     pub fn for_each(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         if count <= 1 || self.threads() == 1 || self.busy.swap(true, SeqCst) {
             (0..count).for_each(task);
             return;
         }
-        // SAFETY: the lifetime is taken off, and kept all the same: `Turn` ends only when nobody has the task any more.
+        // SAFETY: the lifetime is taken off, and kept all the same: nobody has the task any more when this returns.
         let task = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), *const Task>(task) };
         // SAFETY: this is the only caller, since the pool was not busy, and the turn before ended with nobody inside.
         unsafe { *self.work.get() = Some((task, count)) };
         self.next.store(0, SeqCst);
         self.turn.fetch_add(1, SeqCst);
         self.wake();
-        let turn = Turn(self);
-        self.take();
-        drop(turn);
-        assert!(!self.failed.swap(false, SeqCst), "a task has panicked on another thread");
+        let mine = catch_unwind(AssertUnwindSafe(|| self.take()));
+        self.turn.fetch_add(1, SeqCst);
+        self.wait_until(|| self.inside.load(SeqCst) == 0);
+        let theirs = lock(&self.panicked).take();
+        self.busy.store(false, SeqCst);
+        if let Some(what) = mine.err().or(theirs) {
+            resume_unwind(what);
+        }
     }
 
     /// Helps whoever shares work out, for ever.
@@ -96,12 +101,15 @@ impl Pool {
             seen = self.turn.load(SeqCst);
             if seen % 2 == 1 {
                 self.inside.fetch_add(1, SeqCst);
-                let inside = Inside(self);
                 // Only now is it sure that the caller waits: it closes the turn before it looks who is inside.
-                if self.turn.load(SeqCst) == seen {
-                    self.take();
+                if self.turn.load(SeqCst) == seen
+                    && let Err(what) = catch_unwind(AssertUnwindSafe(|| self.take()))
+                {
+                    *lock(&self.panicked) = Some(what);
                 }
-                drop(inside);
+                if self.inside.fetch_sub(1, SeqCst) == 1 {
+                    self.wake();
+                }
             }
         }
     }
@@ -129,7 +137,7 @@ impl Pool {
             }
             spin_loop();
         }
-        let mut guard = self.lock();
+        let mut guard = lock(&self.sleep);
         self.sleepers.fetch_add(1, SeqCst);
         while !done() {
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
@@ -140,41 +148,14 @@ impl Pool {
     /// Wakes who sleeps. Whoever falls asleep meanwhile has counted itself first and looks once more.
     fn wake(&self) {
         if self.sleepers.load(SeqCst) > 0 {
-            let _guard = self.lock();
+            let _guard = lock(&self.sleep);
             self.changed.notify_all();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Work that is shared out. At its end, a panic's too, nobody has it any more.
-struct Turn<'a>(&'a Pool);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let Self(pool) = self;
-        pool.turn.fetch_add(1, SeqCst);
-        pool.wait_until(|| pool.inside.load(SeqCst) == 0);
-        pool.busy.store(false, SeqCst);
-    }
-}
-
-/// A helper's part in a turn.
-struct Inside<'a>(&'a Pool);
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        let Self(pool) = self;
-        if panicking() {
-            pool.failed.store(true, SeqCst);
-        }
-        if pool.inside.fetch_sub(1, SeqCst) == 1 {
-            pool.wake();
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -249,19 +230,17 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-        let pool = pool(1);
+        let pool = pool(2);
         let caller = thread::current().id();
-        for on_the_caller in [true, false] {
-            // On a helper it ends that helper, so there is one such case only, at the end.
+        for on_the_caller in [true, false, true, false] {
             let failing = catch_unwind(AssertUnwindSafe(|| {
-                counted(pool, 2, |_| {
-                    if (thread::current().id() == caller) == on_the_caller {
-                        panic!("on purpose");
-                    }
-                    thread::sleep(Duration::from_millis(20));
+                counted(pool, 6, |_| {
+                    thread::sleep(Duration::from_millis(5));
+                    assert!((thread::current().id() == caller) != on_the_caller, "on purpose");
                 });
             }));
-            assert!(failing.is_err(), "on the caller: {on_the_caller}");
+            let what = failing.expect_err("it has panicked");
+            assert_eq!(what.downcast_ref::<&str>(), Some(&"on purpose"), "on the caller: {on_the_caller}");
             assert_eq!(counted(pool, 50, |_| ()), vec![1; 50]);
         }
     }
