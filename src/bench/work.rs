@@ -83,8 +83,12 @@ pub fn run<B: DiffusionBackend>(
     subject: &Subject<B>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Measurement>> {
-    let pool = |&threads: &usize| ThreadPoolBuilder::new().num_threads(threads).build();
-    let pools: Result<Vec<ThreadPool>, _> = plan.threads.iter().map(pool).collect();
+    let pool = |&threads: &usize| {
+        // As many as the program itself has are those that it computes on.
+        let other = (threads != parallel::threads()).then(|| ThreadPoolBuilder::new().num_threads(threads).build());
+        other.transpose()
+    };
+    let pools: Result<Vec<Option<ThreadPool>>, _> = plan.threads.iter().map(pool).collect();
     let pools = pools.map_err(|error| Error::Failed(format!("threads do not start: {error}")))?;
     let mut bench = Bench { seconds: plan.seconds, pools, observer, found: Vec::new() };
     for what in &plan.what {
@@ -103,7 +107,8 @@ pub fn run<B: DiffusionBackend>(
 
 struct Bench<'a> {
     seconds: f64,
-    pools: Vec<ThreadPool>,
+    /// None is this thread and its helpers.
+    pools: Vec<Option<ThreadPool>>,
     observer: &'a mut dyn Observer,
     found: Vec<Measurement>,
 }
@@ -118,12 +123,15 @@ impl Bench<'_> {
         mut work: impl FnMut() -> Result<()> + Send,
     ) -> Result<()> {
         for pool in &self.pools {
-            let threads = pool.current_num_threads();
+            let threads = pool.as_ref().map_or_else(parallel::threads, ThreadPool::current_num_threads);
             let case_text = case.map_or_else(String::new, |case| format!(", {case}"));
             let text = format!("measuring {what}{case_text}, batch {batch}, {threads} threads");
             self.observer.observe(&Event::note(text));
             let counts_memory = forget_peak_memory();
-            let laps = pool.install(|| laps(self.seconds, &mut work))?;
+            let laps = match pool {
+                Some(pool) => pool.install(|| laps(self.seconds, &mut work)),
+                None => laps(self.seconds, &mut work),
+            }?;
             let memory = if counts_memory { peak_memory_mib() } else { None };
             if !laps.is_empty() {
                 self.found.push(Measurement::of(what, case, threads, batch, &laps).with_memory(memory));

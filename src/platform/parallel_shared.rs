@@ -9,6 +9,7 @@ static POOL: Pool = Pool::new();
 
 /// Helps for ever.
 pub fn help() -> ! {
+    POOL.expect_helper();
     POOL.help()
 }
 

@@ -1,8 +1,8 @@
 //! Fork and join among threads that somebody else has started: what rayon is natively, for Workers that share a memory.
 //!
-//! A tower takes a hundred parallel steps a picture, some of them no longer than a thread takes to fall asleep and be woken; a Worker
-//! takes longer than a native thread. So who has nothing to do looks for work a while before it sleeps, and who shares work out
-//! waits for nobody who has not come: it does what is left itself.
+//! A tower takes a hundred parallel steps a picture, many of them no longer than a thread takes to fall asleep and be woken, and a
+//! Worker takes longer than a native thread. So who has nothing to do looks for work a while before it sleeps, and who shares work
+//! out waits for nobody who has not come: it does what is left itself.
 
 use std::{
     any::Any,
@@ -13,10 +13,15 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    thread::yield_now,
 };
 
-/// How often somebody looks before falling asleep: some tens of microseconds. A native processor pauses at each.
-const LOOKS: usize = if cfg!(target_family = "wasm") { 30_000 } else { 1_000 };
+/// How often somebody looks before falling asleep. Natively it takes some two milliseconds: a thread that is asleep is often woken on the
+/// processor of who wakes it, and stays there for as long as a text takes; one that looks on is moved to a free one. In a browser
+/// some tens of microseconds, which a step takes: a visitor's battery counts too.
+const LOOKS: usize = 30_000;
+/// Who looks on where there is no free processor lets others go first so often; a Worker cannot.
+const BETWEEN_YIELDS: usize = 16;
 
 type Task = dyn Fn(usize) + Sync;
 
@@ -92,9 +97,13 @@ impl Pool {
         }
     }
 
+    /// Counts a helper, which will come soon: work is cut into more pieces from now on, and nobody waits for it.
+    pub fn expect_helper(&self) {
+        self.helpers.fetch_add(1, SeqCst);
+    }
+
     /// Helps whoever shares work out, for ever.
     pub fn help(&self) -> ! {
-        self.helpers.fetch_add(1, SeqCst);
         let mut seen = 0;
         loop {
             self.wait_until(|| self.turn.load(SeqCst) != seen);
@@ -131,11 +140,15 @@ impl Pool {
 
     /// Looks a while, then sleeps until something has changed.
     fn wait_until(&self, done: impl Fn() -> bool) {
-        for _ in 0..LOOKS {
+        for look in 1..=LOOKS {
             if done() {
                 return;
             }
-            spin_loop();
+            if look % BETWEEN_YIELDS == 0 {
+                yield_now();
+            } else {
+                spin_loop();
+            }
         }
         let mut guard = lock(&self.sleep);
         self.sleepers.fetch_add(1, SeqCst);
@@ -172,10 +185,8 @@ mod tests {
     fn pool(helpers: usize) -> &'static Pool {
         let pool: &'static Pool = Box::leak(Box::new(Pool::new()));
         for _ in 0..helpers {
+            pool.expect_helper();
             thread::spawn(|| pool.help());
-        }
-        while pool.threads() <= helpers {
-            thread::yield_now();
         }
         pool
     }
