@@ -26,7 +26,7 @@ export class Helpers {
   async features(first: Handle, pixels: Pixels, model: ToLoad | undefined): Promise<Float32Array<ArrayBuffer>> {
     const { device, imageSize, parameters } = details(first).info;
     // A GPU has nothing to gain from the processor's help, nor who has all its cores already.
-    if (device === 'webgpu' || shares || !model) return first.call('imageFeatures', [pixels]);
+    if (device === 'webgpu' || shares() || !model) return first.call('imageFeatures', [pixels]);
     const size = 3 * imageSize * imageSize;
     const pictures = pixels.length / size;
     this.#seen += pictures;

@@ -21,11 +21,14 @@ const RELAXED = Uint8Array.of(
 
 const relaxed = WebAssembly.validate(RELAXED);
 
-/** Whether Workers share memory, so that one model computes on several cores; a page may where its server says COOP and COEP. */
-export const shares = relaxed && globalThis.crossOriginIsolated === true;
+/**
+ * The module for the CPU that is the fastest this page takes. Workers share memory, so that one model computes on several cores, where the
+ * page's server says COOP and COEP.
+ */
+let cpu: ModuleKind = !relaxed ? 'cpu' : globalThis.crossOriginIsolated ? 'threads' : 'relaxed';
 
-/** The module for the CPU that is the fastest this page takes. */
-const cpu: ModuleKind = shares ? 'threads' : relaxed ? 'relaxed' : 'cpu';
+/** Whether Workers share memory. */
+export const shares = (): boolean => cpu === 'threads';
 
 function compiled(kind: ModuleKind): Promise<WebAssembly.Module> {
   let module = modules.get(kind);
@@ -67,7 +70,10 @@ export async function started(device: 'cpu' | 'gpu', { threads = false } = {}): 
     return { handle, start };
   } catch (error) {
     handle.end();
-    throw error;
+    // Room for a memory that may grow is reserved at the start, and not every machine has 4 GiB of it.
+    if (kind !== 'threads' || LowshotError.from(error).kind !== 'died') throw error;
+    cpu = 'relaxed';
+    return started(device);
   }
 }
 
@@ -77,7 +83,7 @@ function gather(handle: Handle, module: WebAssembly.Module, memory: WebAssembly.
     const helper = new Handle();
     void handle.gone.then((why) => helper.end(why));
     const begin = async (): Promise<void> => {
-      await helper.call('start', [cpu, module, memory]);
+      await helper.call('start', ['threads', module, memory]);
       // What it has begun nobody ends.
       void helper.gone.then((why) => handle.end(why));
       await helper.call('help', []);

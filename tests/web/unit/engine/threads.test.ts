@@ -82,6 +82,16 @@ test('a helper that cannot be started is done without', async () => {
   expect(deaths).toEqual([]);
 });
 
+test('where there is no room for such a memory, one Worker computes alone', async () => {
+  await page();
+  decideBy(({ name, given }) => (name === 'start' && given[0] === 'threads' ? died : undefined));
+  await engine.load('demo', none, 'cpu');
+  expect(await engine.imageFeatures(new Uint8Array(3))).toEqual(Float32Array.of(1));
+  await settled();
+  expect(workers.map(({ arguments: given }) => given[0]?.[0])).toEqual(['threads', 'relaxed']);
+  expect(deaths).toEqual([]);
+});
+
 test('they end with the first', async () => {
   await page({ cores: 8 });
   await engine.load('demo', none, 'cpu');
