@@ -25,6 +25,10 @@ const BETWEEN_YIELDS: usize = 16;
 
 type Task = dyn Fn(usize) + Sync;
 
+/// In cache lines of its own, so that who counts holds up nobody who looks on.
+#[repr(align(128))]
+struct Alone(AtomicUsize);
+
 /// One caller at a time and its helpers.
 pub struct Pool {
     /// Odd while there is work to be taken, even otherwise; never the same for two pieces of work.
@@ -32,9 +36,9 @@ pub struct Pool {
     /// Written by the caller alone, between turns, when nobody is inside.
     work: UnsafeCell<Option<(*const Task, usize)>>,
     /// The first task that nobody has taken.
-    next: AtomicUsize,
+    next: Alone,
     /// Helpers that are at this turn's work.
-    inside: AtomicUsize,
+    inside: Alone,
     /// What a helper's task has panicked with.
     panicked: Mutex<Option<Box<dyn Any + Send>>>,
     /// Somebody has shared work out.
@@ -54,8 +58,8 @@ impl Pool {
         Self {
             turn: AtomicUsize::new(0),
             work: UnsafeCell::new(None),
-            next: AtomicUsize::new(0),
-            inside: AtomicUsize::new(0),
+            next: Alone(AtomicUsize::new(0)),
+            inside: Alone(AtomicUsize::new(0)),
             panicked: Mutex::new(None),
             busy: AtomicBool::new(false),
             helpers: AtomicUsize::new(0),
@@ -84,12 +88,12 @@ impl Pool {
         let task = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), *const Task>(task) };
         // SAFETY: this is the only caller, since the pool was not busy, and the turn before ended with nobody inside.
         unsafe { *self.work.get() = Some((task, count)) };
-        self.next.store(0, SeqCst);
+        self.next.0.store(0, SeqCst);
         self.turn.fetch_add(1, SeqCst);
         self.wake();
         let mine = catch_unwind(AssertUnwindSafe(|| self.take()));
         self.turn.fetch_add(1, SeqCst);
-        self.wait_until(|| self.inside.load(SeqCst) == 0);
+        self.wait_until(|| self.inside.0.load(SeqCst) == 0);
         let theirs = lock(&self.panicked).take();
         self.busy.store(false, SeqCst);
         if let Some(what) = mine.err().or(theirs) {
@@ -109,14 +113,14 @@ impl Pool {
             self.wait_until(|| self.turn.load(SeqCst) != seen);
             seen = self.turn.load(SeqCst);
             if seen % 2 == 1 {
-                self.inside.fetch_add(1, SeqCst);
+                self.inside.0.fetch_add(1, SeqCst);
                 // Only now is it sure that the caller waits: it closes the turn before it looks who is inside.
                 if self.turn.load(SeqCst) == seen
                     && let Err(what) = catch_unwind(AssertUnwindSafe(|| self.take()))
                 {
                     *lock(&self.panicked) = Some(what);
                 }
-                if self.inside.fetch_sub(1, SeqCst) == 1 {
+                if self.inside.0.fetch_sub(1, SeqCst) == 1 {
                     self.wake();
                 }
             }
@@ -130,7 +134,7 @@ impl Pool {
         // SAFETY: the caller holds the task until everybody has left.
         let task = unsafe { &*task };
         loop {
-            let index = self.next.fetch_add(1, SeqCst);
+            let index = self.next.0.fetch_add(1, SeqCst);
             if index >= count {
                 return;
             }
