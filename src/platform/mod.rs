@@ -23,7 +23,7 @@ pub mod nvidia;
 #[cfg(feature = "native")]
 pub mod pipelines;
 
-#[cfg_attr(feature = "native", path = "parallel_rayon.rs")]
+#[cfg_attr(feature = "native", path = "parallel_native.rs")]
 #[cfg_attr(feature = "threads", path = "parallel_shared.rs")]
 #[cfg_attr(not(any(feature = "native", feature = "threads")), path = "parallel_one.rs")]
 pub(crate) mod parallel;

@@ -6,7 +6,7 @@ import { concatenated } from './arrays.ts';
 import type { Handle } from './handle.ts';
 import { type ToLoad, details, loadedOn } from './loading.ts';
 import type { Pixels } from './protocol.ts';
-import { shares, workers } from './start.ts';
+import { workers } from './start.ts';
 
 /** After so many pictures of a model there may be more of them, and helpers are worth starting. */
 const MANY = 64;
@@ -24,9 +24,10 @@ export class Helpers {
 
   /** Features of pictures, row by row, by `first`, which has `model`, and by whoever else is ready. */
   async features(first: Handle, pixels: Pixels, model: ToLoad | undefined): Promise<Float32Array<ArrayBuffer>> {
-    const { device, imageSize, parameters } = details(first).info;
+    const { info, threads } = details(first);
+    const { device, imageSize, parameters } = info;
     // A GPU has nothing to gain from the processor's help, nor who has all its cores already.
-    if (device === 'webgpu' || shares() || !model) return first.call('imageFeatures', [pixels]);
+    if (device === 'webgpu' || threads || !model) return first.call('imageFeatures', [pixels]);
     const size = 3 * imageSize * imageSize;
     const pictures = pixels.length / size;
     this.#seen += pictures;

@@ -8,9 +8,16 @@ import { started } from './start.ts';
 export type ModelFiles = () => Promise<ReadonlyMap<string, Uint8Array>>;
 
 /** What is known of a Worker beside what it answers. */
-const known = new WeakMap<Handle, { info: Info; gpu: GpuReport | undefined }>();
+const known = new WeakMap<Handle, Details>();
 
-export function details(handle: Handle): { info: Info; gpu: GpuReport | undefined } {
+interface Details {
+  readonly info: Info;
+  readonly gpu: GpuReport | undefined;
+  /** It computes on several cores. */
+  readonly threads: boolean;
+}
+
+export function details(handle: Handle): Details {
   const found = known.get(handle);
   if (!found) throw new LowshotError('failed', 'the Worker has loaded nothing');
   return found;
@@ -34,7 +41,7 @@ export async function loadedOn(device: Device, { name, files, precision, weights
     const used = device === 'webgpu' && precision !== 'f32' && start.gpu?.f16 ? 'f16' : 'f32';
     const form = device === 'webgpu' ? 'auto' : weights;
     const info = await handle.call('load', [name, loaded, device, used, form], [...loaded.values()].map(({ buffer }) => buffer as ArrayBuffer));
-    known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined });
+    known.set(handle, { info, gpu: device === 'webgpu' ? start.gpu : undefined, threads: start.memory !== undefined });
     return handle;
   } catch (error) {
     handle.end();

@@ -19,16 +19,11 @@ const RELAXED = Uint8Array.of(
   ...[65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 133, 2, 11],
 );
 
-const relaxed = WebAssembly.validate(RELAXED);
-
 /**
  * The module for the CPU that is the fastest this page takes. Workers share memory, so that one model computes on several cores, where the
  * page's server says COOP and COEP.
  */
-let cpu: ModuleKind = !relaxed ? 'cpu' : globalThis.crossOriginIsolated ? 'threads' : 'relaxed';
-
-/** Whether Workers share memory. */
-export const shares = (): boolean => cpu === 'threads';
+let cpu: ModuleKind = !WebAssembly.validate(RELAXED) ? 'cpu' : globalThis.crossOriginIsolated ? 'threads' : 'relaxed';
 
 function compiled(kind: ModuleKind): Promise<WebAssembly.Module> {
   let module = modules.get(kind);
