@@ -54,7 +54,7 @@ impl Packed {
     /// Packs `weight` `[outputs, inputs]` in any form.
     pub fn stored(storage: Storage, weight: &[f32], outputs: usize, inputs: usize, instructions: Instructions) -> Self {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [{outputs}, {inputs}]");
-        let width = instructions.panel();
+        let width = width(instructions);
         let panels = Panels::new(weight, Shape { outputs, inputs, width }, storage, instructions);
         Self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -128,7 +128,7 @@ impl Packed {
         if size == 0 || self.inputs == 0 {
             return vec![0.0; size];
         }
-        let (panels, block) = (self.panels(), self.rows_in_block(rows));
+        let block = self.rows_in_block(rows);
         let blocks = rows.div_ceil(block);
         let groups = self.groups(blocks);
         let fill = |output: &NewOutput<'_>| {
@@ -136,7 +136,7 @@ impl Packed {
                 let (start, group) = (task / groups * block, task % groups);
                 let rows = block.min(rows - start);
                 let x = &x[start * self.inputs..];
-                let panels = group * panels / groups..(group + 1) * panels / groups;
+                let panels = self.share(group, groups);
                 self.block(Block { weights: self, x, bf16, bias, activation, residual, output, start, rows, panels });
             });
         };
@@ -177,10 +177,30 @@ impl Packed {
         self.panels()
     }
 
+    /// The panels of one of so many groups; on tiles as many as they take at once, or a multiple.
+    pub(crate) fn share(&self, group: usize, groups: usize) -> Range<usize> {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        let at_once = if self.instructions.has_tiles() { gemm_tiles::AT_ONCE } else { 1 };
+        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+        let at_once = 1;
+        let (panels, units) = (self.panels(), self.panels().div_ceil(at_once));
+        let start = |group: usize| (group * units / groups * at_once).min(panels);
+        start(group)..start(group + 1)
+    }
+
     /// How many panels there are.
     pub(crate) fn panels(&self) -> usize {
         self.outputs.div_ceil(self.width)
     }
+}
+
+/// How wide a panel is for these instructions.
+fn width(instructions: Instructions) -> usize {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if instructions.has_tiles() {
+        return gemm_tiles::WIDTH;
+    }
+    instructions.panel()
 }
 
 /// How many rows a task takes that vectors compute: what the cache holds, fewer where the threads would otherwise lack tasks.
@@ -252,7 +272,7 @@ impl Block<'_> {
             for row in (0..self.rows).step_by(most) {
                 let rows = most.min(self.rows - row);
                 if last {
-                    self.ask_for_residual(simd, index, row..row + rows);
+                    self.ask_for_residual(simd, index..index + 1, row..row + rows);
                 }
                 let a = Left { values: &self.x[row * inputs + from..], row: inputs, step: 1 };
                 let kept = if inputs > DEPTH_BLOCK { row } else { 0 };
@@ -261,26 +281,26 @@ impl Block<'_> {
                 multiply_few::<S, COLUMNS>(simd, rows, depth, a, panel, ahead, sums, from > 0);
                 // Right behind the product, so that writing the result happens while the next tile is computed.
                 if last {
-                    self.finish(simd, index, row, sums, width);
+                    self.finish(simd, index..index + 1, row, sums, width);
                 }
             }
         }
     }
 
-    /// Where a row's part in a panel lies in the result: start and length.
+    /// Where a row's part in some panels lies in the result: start and length.
     #[inline(always)]
-    fn place(&self, panel: usize, row: usize) -> (usize, usize) {
+    fn place(&self, panels: &Range<usize>, row: usize) -> (usize, usize) {
         let (outputs, width) = (self.weights.outputs, self.weights.width);
-        let first = panel * width;
-        ((self.start + row) * outputs + first, width.min(outputs - first))
+        let first = panels.start * width;
+        ((self.start + row) * outputs + first, (panels.end * width).min(outputs) - first)
     }
 
     /// Lets the residual of some rows come while others are computed.
     #[inline(always)]
-    pub(super) fn ask_for_residual<S: Simd>(&self, simd: S, panel: usize, rows: Range<usize>) {
+    pub(super) fn ask_for_residual<S: Simd>(&self, simd: S, panels: Range<usize>, rows: Range<usize>) {
         if let Some(residual) = self.residual {
             for row in rows {
-                let (at, columns) = self.place(panel, row);
+                let (at, columns) = self.place(&panels, row);
                 for line in residual[at..at + columns].chunks(LINE) {
                     simd.prefetch(line.as_ptr());
                 }
@@ -288,16 +308,17 @@ impl Block<'_> {
         }
     }
 
-    /// Writes rows of the result, from `row` on, from their sums `[rows, width]`.
+    /// Writes some panels of rows of the result, from `row` on, from their sums `[rows, stride]`.
     #[inline(always)]
-    pub(super) fn finish<S: Simd>(&self, simd: S, panel: usize, row: usize, sums: &[f32], width: usize) {
-        for (index, sums) in sums.chunks_exact(width).enumerate() {
-            let (at, columns) = self.place(panel, row + index);
-            // SAFETY: no other task has these rows of this panel.
+    pub(super) fn finish<S: Simd>(&self, simd: S, panels: Range<usize>, row: usize, sums: &[f32], stride: usize) {
+        let first = panels.start * self.weights.width;
+        for (index, sums) in sums.chunks_exact(stride).enumerate() {
+            let (at, columns) = self.place(&panels, row + index);
+            // SAFETY: no other task has these rows of these panels.
             let output = unsafe { self.output.piece(at, columns) };
-            let bias = self.bias.map(|bias| &bias[panel * width..][..columns]);
+            let bias = self.bias.map(|bias| &bias[first..][..columns]);
             let residual = self.residual.map(|residual| &residual[at..at + columns]);
-            let scales = self.weights.panels.scales().map(|scales| &scales[panel * width..][..width]);
+            let scales = self.weights.panels.scales().map(|scales| &scales[first..]);
             finish(simd, output, sums, scales, bias, self.activation, residual);
         }
     }

@@ -63,9 +63,8 @@ impl Kernel for Turn<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let width = S::LANES * S::COLUMNS;
-        assert_eq!(width, self.weights.width, "weights were packed for other instructions");
-        let inputs = self.weights.inputs;
+        let Packed { width, inputs, .. } = *self.weights;
+        assert!(width.is_multiple_of(S::LANES), "weights were packed for other instructions");
         let first = self.panel * width;
         let columns = width.min(inputs - first);
         for (panel, turned) in self.turned.chunks_mut(width * width).enumerate() {

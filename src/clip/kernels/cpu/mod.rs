@@ -7,7 +7,8 @@
 //! | `panels` | a packed weight's numbers in memory: f32, half precision, int8 |
 //! | [`gemm`] | packed weights and the product with them, ending in bias, activation and residual |
 //! | [`gemm_backward`] | the product with the same packed weights the other way round |
-//! | `gemm_tiles`, `amx`, `split` | the product on tiles of bfloat16 numbers, into which f32 is split without loss |
+//! | `amx`, `tiles`, `gemm_tiles` | tiles of bfloat16 numbers, the microkernel on them, and the product with packed weights |
+//! | `split` | f32 as a sum of bfloat16 numbers, without loss |
 //! | `tiled` | a weight that is in bfloat16, as tiles read it |
 //! | [`attention`], [`attention_backward`] | softmax attention, one head of one image at a time |
 //! | [`layer_norm`], [`layer_norm_backward`] | layer normalisation, a row at a time |
@@ -43,6 +44,8 @@ mod split;
 pub mod tile;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod tiled;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 
 #[cfg(test)]
 mod tests;

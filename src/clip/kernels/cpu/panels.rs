@@ -6,7 +6,7 @@
 use half::{f16, vec::HalfFloatVecExt};
 
 use super::simd::{Instructions, Simd};
-use super::tile::Aligned;
+use super::tile::{Aligned, Number};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::{amx::DEPTH, split, tiled::Tiled};
 use crate::clip::{
@@ -89,31 +89,36 @@ impl Panels {
     /// whole numbers, which their columns' scales are still to be multiplied by.
     #[inline(always)]
     pub fn read<'a, S: Simd>(&'a self, simd: S, start: usize, count: usize, scratch: &'a mut [f32]) -> &'a [f32] {
-        let range = start..start + count;
         if let Self::F32(values) = self {
-            return &values.as_slice()[range];
+            return &values.as_slice()[start..start + count];
         }
-        let scratch = &mut scratch[..count];
+        self.write(simd, start, &mut scratch[..count]);
+        &scratch[..count]
+    }
+
+    /// The same, written to `to`.
+    #[inline(always)]
+    pub fn write<S: Simd>(&self, simd: S, start: usize, to: &mut [f32]) {
+        let range = start..start + to.len();
         match self {
-            Self::F32(_) => {}
+            Self::F32(values) => to.copy_from_slice(&values.as_slice()[range]),
             Self::F16(values) => {
                 let vectors = values.as_slice()[range].chunks_exact(S::LANES);
-                for (to, from) in scratch.chunks_exact_mut(S::LANES).zip(vectors) {
+                for (to, from) in to.chunks_exact_mut(S::LANES).zip(vectors) {
                     // SAFETY: both chunks are a vector long.
                     unsafe { simd.store(to.as_mut_ptr(), simd.load_half(from.as_ptr())) };
                 }
             }
             Self::Int8(values, _) => {
                 let vectors = values.as_slice()[range].chunks_exact(S::LANES);
-                for (to, from) in scratch.chunks_exact_mut(S::LANES).zip(vectors) {
+                for (to, from) in to.chunks_exact_mut(S::LANES).zip(vectors) {
                     // SAFETY: both chunks are a vector long.
                     unsafe { simd.store(to.as_mut_ptr(), simd.load_int8(from.as_ptr())) };
                 }
             }
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Tiled(tiled) => tiled.read(start, scratch),
+            Self::Tiled(tiled) => tiled.read(start, to),
         }
-        scratch
     }
 
     /// The same numbers in bfloat16 as tiles read them, if they are.
@@ -172,7 +177,7 @@ impl Panels {
 }
 
 /// `[outputs, inputs]` in panels.
-fn packed<T: Copy + Default>(weight: &[T], Shape { outputs, inputs, width }: Shape) -> Aligned<T> {
+fn packed<T: Number>(weight: &[T], Shape { outputs, inputs, width }: Shape) -> Aligned<T> {
     let mut panels = Aligned::zeros(outputs.div_ceil(width) * inputs * width);
     if inputs > 0 {
         for (rows, panel) in weight.chunks(width * inputs).zip(panels.as_mut_slice().chunks_exact_mut(width * inputs)) {

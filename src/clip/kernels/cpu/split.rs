@@ -7,16 +7,16 @@
 //! 2⁻¹¹⁰ lose their last bits, because tiles know no subnormal numbers.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_shuffle_epi8, _mm512_maskz_loadu_ps,
-    _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_set4_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
-    _mm512_sub_ps,
+    __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_set1_epi32,
+    _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_ps,
 };
+use std::ops::Range;
 
 use super::amx::{DEPTH, Line, ROWS};
 
-/// Columns of a panel, four tiles wide.
-pub const WIDTH: usize = 64;
+/// Pairs of inputs in a step.
+pub const PAIRS: usize = DEPTH / 2;
 
 /// The bits that a bfloat16 number has of an f32.
 const UPPER: u32 = 0xffff_0000;
@@ -42,76 +42,72 @@ pub fn parts(values: &[f32]) -> usize {
 }
 
 /// The three parts of 16 numbers, each an f32 whose lower half is zero.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn split(x: __m512) -> [__m512i; 3] {
-    let upper = _mm512_set1_epi32(UPPER as i32);
-    let first = _mm512_and_si512(_mm512_castps_si512(x), upper);
-    let rest = _mm512_sub_ps(x, _mm512_castsi512_ps(first));
-    let half = _mm512_set1_epi32(1 << 15);
-    let second = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(rest), half), upper);
-    let third = _mm512_sub_ps(rest, _mm512_castsi512_ps(second));
-    [first, second, _mm512_castps_si512(third)]
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn split(x: __m512) -> [__m512i; 3] {
+    // SAFETY: by the caller.
+    unsafe {
+        let upper = _mm512_set1_epi32(UPPER as i32);
+        let first = _mm512_and_si512(_mm512_castps_si512(x), upper);
+        let rest = _mm512_sub_ps(x, _mm512_castsi512_ps(first));
+        let half = _mm512_set1_epi32(1 << 15);
+        let second = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(rest), half), upper);
+        let third = _mm512_sub_ps(rest, _mm512_castsi512_ps(second));
+        [first, second, _mm512_castps_si512(third)]
+    }
 }
 
-/// Rows `x` `[rows, stride]` to the depth of `depth` as left tiles `[tile][step][part][row]`, the last step filled up with zeros: in
-/// [`LEFT_PARTS`](super::amx::LEFT_PARTS) parts; or in one, if they are bfloat16 numbers.
+/// Rows `x` `[rows, stride]` to the depth of `depth` as left tiles: for each of `groups`, which say how many tiles they have,
+/// `[step][part][tile][row]`, the last step filled up with zeros. In [`LEFT_PARTS`](super::tiles::LEFT_PARTS) parts; or in one, if
+/// they are bfloat16 numbers.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub fn rows<const PARTS: usize>(x: &[f32], stride: usize, rows: usize, depth: usize, to: &mut [Line]) {
+pub fn rows<const PARTS: usize>(
+    x: &[f32],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    groups: impl Iterator<Item = Range<usize>>,
+    to: &mut [Line],
+) {
     let steps = depth.div_ceil(DEPTH);
     assert!(to.len() >= rows.div_ceil(ROWS) * steps * PARTS * ROWS, "no room for the tiles");
     let odd: [u16; DEPTH] = std::array::from_fn(|index| 2 * index as u16 + 1);
     // SAFETY: an array of a vector's size.
     let odd = unsafe { _mm512_loadu_si512(odd.as_ptr().cast()) };
-    for row in 0..rows {
-        let x = &x[row * stride..][..depth];
-        let to = &mut to[row / ROWS * steps * PARTS * ROWS..];
-        for (step, x) in x.chunks(DEPTH).enumerate() {
-            let to = &mut to[step * PARTS * ROWS + row % ROWS..];
-            let (left, right) = (split(load(x)), split(load(&x[x.len().min(DEPTH / 2)..])));
-            for part in 0..PARTS {
-                store(&mut to[part * ROWS], _mm512_permutex2var_epi16(left[part], odd, right[part]));
+    for group in groups {
+        let to = &mut to[group.start * steps * PARTS * ROWS..];
+        for row in group.start * ROWS..rows.min(group.end * ROWS) {
+            let x = &x[row * stride..][..depth];
+            for (step, x) in x.chunks(DEPTH).enumerate() {
+                let to = &mut to[step * PARTS * group.len() * ROWS + row - group.start * ROWS..];
+                // SAFETY: this function has the instructions.
+                let (left, right) = unsafe { (split(load(x)), split(load(&x[x.len().min(DEPTH / 2)..]))) };
+                for part in 0..PARTS {
+                    let both = _mm512_permutex2var_epi16(left[part], odd, right[part]);
+                    // SAFETY: a line is as long as a vector.
+                    unsafe { store(&raw mut to[part * group.len() * ROWS], both) };
+                }
             }
         }
     }
 }
 
-/// A piece of a panel, `[depth, WIDTH]`, as right tiles `[half][step][part][2][pair of inputs]` beginning with step `first` of `steps`;
-/// the last step is filled up with zeros. Parts beyond `PARTS` must be zero.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub fn panel<const PARTS: usize>(panel: &[f32], first: usize, steps: usize, to: &mut [Line]) {
-    /// How many numbers before they are needed memory is asked for.
-    const AHEAD: usize = 8 * WIDTH;
-    /// The first two bytes of every four.
-    const LOWER: u64 = 0x3333_3333_3333_3333;
-    assert!(to.len() >= steps * PARTS * 4 * ROWS, "no room for the tiles");
-    let upper_to_lower = _mm512_set4_epi32(0x0f0e_0f0e, 0x0b0a_0b0a, 0x0706_0706, 0x0302_0302);
-    for (pair, inputs) in panel.chunks(2 * WIDTH).enumerate() {
-        let (step, pair) = (first + pair / ROWS, pair % ROWS);
-        for tile in 0..WIDTH / ROWS {
-            let at = tile * ROWS;
-            for at in [at, WIDTH + at] {
-                _mm_prefetch::<_MM_HINT_T0>(inputs.as_ptr().wrapping_add(AHEAD + at).cast());
-            }
-            let even = split(load(&inputs[at..]));
-            let odd =
-                if inputs.len() > WIDTH { split(load(&inputs[WIDTH + at..])) } else { [_mm512_setzero_si512(); 3] };
-            let start = ((tile / 2 * steps + step) * PARTS * 2 + tile % 2) * ROWS + pair;
-            for part in 0..PARTS {
-                // The upper half of every even number into the lower half of the odd one.
-                let both = _mm512_mask_shuffle_epi8(odd[part], LOWER, even[part], upper_to_lower);
-                store(&mut to[start + part * 2 * ROWS], both);
-            }
-        }
-    }
-    // What a last step lacks.
-    for pair in panel.len().div_ceil(2 * WIDTH)..panel.len().div_ceil(DEPTH * WIDTH) * ROWS {
-        let (step, pair) = (first + pair / ROWS, pair % ROWS);
-        for tile in 0..WIDTH / ROWS {
-            let start = ((tile / 2 * steps + step) * PARTS * 2 + tile % 2) * ROWS + pair;
-            for part in 0..PARTS {
-                to[start + part * 2 * ROWS] = Line::ZERO;
-            }
+/// Two inputs of a panel, `[2][16]` numbers from `from` on, as one line of each of the right tiles `[part][pair]`: `to` is that of the
+/// largest part. Parts beyond `PARTS` must be zero.
+///
+/// # Safety
+/// The numbers can be read and the lines be written, and the processor has AVX-512 F and BW.
+#[inline(always)]
+pub unsafe fn pair<const PARTS: usize>(from: *const f32, to: *mut Line) {
+    // SAFETY: by the caller.
+    unsafe {
+        let (even, odd) = (split(_mm512_loadu_ps(from)), split(_mm512_loadu_ps(from.wrapping_add(ROWS))));
+        for part in 0..PARTS {
+            // The upper half of every even number into the lower half of the odd one.
+            let both = _mm512_or_si512(odd[part], _mm512_srli_epi32::<16>(even[part]));
+            store(to.wrapping_add(part * PAIRS), both);
         }
     }
 }
@@ -126,9 +122,10 @@ fn load(x: &[f32]) -> __m512 {
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(to: &mut Line, numbers: __m512i) {
+/// # Safety
+/// The line can be written, and the processor has AVX-512 F.
+#[inline(always)]
+unsafe fn store(to: *mut Line, numbers: __m512i) {
     // SAFETY: a line is as long as a vector.
-    unsafe { _mm512_storeu_si512(std::ptr::from_mut(to).cast(), numbers) };
+    unsafe { _mm512_storeu_si512(to.cast(), numbers) };
 }

@@ -162,7 +162,9 @@ fn a_row_has_the_same_bits_among_any_others() {
         let whole = some(0, rows);
         for threads in [1, 3, 16] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            for (first, count) in [(0, rows), (7, 1), (12, 5), (0, 16), (3, 17), (100, 33), (40, 260), (299, 1)] {
+            for (first, count) in
+                [(0, rows), (7, 1), (12, 5), (0, 16), (3, 17), (100, 33), (9, 50), (50, 71), (40, 260), (299, 1)]
+            {
                 let part = pool.install(|| some(first, count));
                 assert!(
                     part == whole[first * outputs..][..count * outputs],

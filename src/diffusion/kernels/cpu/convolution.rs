@@ -170,7 +170,7 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
                     output,
                     start,
                     rows,
-                    panels: group * panels / groups..(group + 1) * panels / groups,
+                    panels: weights.share(group, groups),
                 });
             });
         })

@@ -303,7 +303,7 @@ impl Instructions {
         }
     }
 
-    /// How many columns a panel of packed weights has with these instructions.
+    /// How many columns a panel has that vectors of these instructions multiply.
     pub fn panel(self) -> usize {
         let (lanes, columns) = self.run(Sizes);
         lanes * columns
