@@ -276,7 +276,8 @@ impl Piece<'_> {
         let sums = self.sums[first * ROWS * STRIDE..][..(height - 1) * STRIDE + C * ROWS].as_mut_ptr();
         let later = Later::new(later, steps, const { tiles::products(A, B) } * R * C);
         // Nothing more is computed here for a step that lies in f32: to call something took a tenth of a step's time.
-        let (in_place, whole) = (source.in_place::<C>(), source.depth / DEPTH);
+        let in_place = if splits { source.in_place::<C>() } else { None };
+        let whole = source.depth / DEPTH;
         let split = |step: usize| {
             let (to, to_panel) = (columns.at(step), columns.panel);
             match in_place {
