@@ -171,25 +171,39 @@ impl Packed {
     fn groups(&self, blocks: usize) -> usize {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if self.instructions.has_tiles() {
-            return gemm_tiles::groups(blocks, self.panels());
+            return gemm_tiles::groups(blocks, self.panels(), self.shares());
         }
         let _ = blocks;
         self.panels()
     }
 
-    /// The panels of one of so many groups; on tiles as many as they take at once, or a multiple.
+    /// The panels of one of so many groups, at most [`shares`](Self::shares).
     pub(crate) fn share(&self, group: usize, groups: usize) -> Range<usize> {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        let at_once = if self.instructions.has_tiles() { gemm_tiles::AT_ONCE } else { 1 };
-        #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-        let at_once = 1;
-        let (panels, units) = (self.panels(), self.panels().div_ceil(at_once));
-        let start = |group: usize| (group * units / groups * at_once).min(panels);
+        let (panels, shares) = (self.panels(), self.shares());
+        let start = |group: usize| (group * shares / groups * self.at_once()).min(panels);
         start(group)..start(group + 1)
     }
 
+    /// Among how many groups the panels can be shared, each with something to do.
+    pub(crate) fn shares(&self) -> usize {
+        self.panels().div_ceil(self.at_once())
+    }
+
+    /// How many panels are not worth being parted.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_os = "linux")),
+        allow(clippy::unused_self, reason = "tiles alone take several")
+    )]
+    fn at_once(&self) -> usize {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.instructions.has_tiles() {
+            return gemm_tiles::AT_ONCE;
+        }
+        1
+    }
+
     /// How many panels there are.
-    pub(crate) fn panels(&self) -> usize {
+    fn panels(&self) -> usize {
         self.outputs.div_ceil(self.width)
     }
 }

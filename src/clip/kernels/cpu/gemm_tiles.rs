@@ -43,14 +43,14 @@ pub(super) fn rows_in_block(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(ROW_BLOCK).max(1)).next_multiple_of(ROWS)
 }
 
-/// Among how many tasks the panels of each of so many blocks of rows are shared.
-pub(super) fn groups(blocks: usize, panels: usize) -> usize {
+/// Among how many tasks the panels of each of so many blocks of rows are shared, at most `shares`.
+pub(super) fn groups(blocks: usize, panels: usize, shares: usize) -> usize {
     let threads = parallel::threads();
     let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(blocks) };
     // Of few tasks each thread has as many.
     let least = threads.div_ceil(blocks);
     let worthwhile = (panels / LEAST_PANELS / least * least).max(least);
-    wanted.min(worthwhile).clamp(1, panels.div_ceil(AT_ONCE))
+    wanted.min(worthwhile).clamp(1, shares)
 }
 
 /// What a thread keeps from one task to the next.

@@ -139,7 +139,7 @@ impl Filter {
 }
 
 fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Placement, ending: Ending<'_>) -> Vec<f32> {
-    let ([outputs, inputs], panels) = (weights.shape(), weights.panels());
+    let [outputs, inputs] = weights.shape();
     let [height, width] = [picture.height, picture.width].map(|length| placement.outputs(length, size));
     let places = picture.batch * height * width;
     if places * outputs == 0 {
@@ -149,7 +149,7 @@ fn gathered(weights: &Packed, size: usize, picture: Picture<'_>, placement: Plac
     let blocks = places.div_ceil(block);
     // Where there are too few blocks for the threads, each is gathered for every group of panels anew.
     let wanted = if parallel::threads() == 1 { 1 } else { 4 * parallel::threads() };
-    let groups = wanted.div_ceil(blocks).min(panels);
+    let groups = wanted.div_ceil(blocks).min(weights.shares());
     let fill = |output: &NewOutput<'_>| {
         parallel::for_each(blocks * groups, |task| {
             let (start, group) = (task / groups * block, task % groups);
