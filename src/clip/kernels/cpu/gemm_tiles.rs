@@ -14,7 +14,7 @@ use super::panels::Panels;
 use super::simd::{Kernel, Simd};
 use super::split;
 use super::tile::{Aligned, LINE};
-use super::tiles::{self, Columns, LEFT_PARTS, Later, MOST_ROW_TILES, Split};
+use super::tiles::{self, Columns, LEFT_PARTS, Later, MOST_ROW_TILES, Numbers};
 use crate::platform::parallel;
 
 /// How wide a panel is.
@@ -171,18 +171,18 @@ impl Source<'_> {
 
     /// The first step of `C` panels, to be split where it lies; `None` where it does not lie there in f32. What is split next is said
     /// to be what comes after all steps.
-    fn in_place<const C: usize>(&self) -> Option<Split> {
+    fn in_place<const C: usize>(&self) -> Option<Numbers> {
         let Panels::F32(values) = &self.weights.panels else { return None };
-        let from_panel = self.weights.inputs * ROWS;
-        let from = values.as_slice()[self.start(0)..][..(C - 1) * from_panel + self.depth * ROWS].as_ptr();
+        let panel = self.weights.inputs * ROWS;
+        let from = values.as_slice()[self.start(0)..][..(C - 1) * panel + self.depth * ROWS].as_ptr();
         let soon = self.weights.panels.memory(self.next, STEP).as_ptr().cast();
-        let soon_panel = from_panel * size_of::<f32>();
-        Some(Split { from, from_panel, to: std::ptr::null_mut(), to_panel: 0, soon, soon_panel })
+        let soon_panel = panel * size_of::<f32>();
+        Some(Numbers { from, panel, soon, soon_panel })
     }
 
     /// A step of `C` panels, to be split, written to `to` as f32 with zeros after its end.
     #[inline(never)]
-    fn widened<const C: usize>(&self, step: usize, to: &mut [f32]) -> Split {
+    fn widened<const C: usize>(&self, step: usize, to: &mut [f32]) -> Numbers {
         let (panels, inputs) = (&self.weights.panels, self.weights.inputs);
         let start = self.start(step);
         let count = DEPTH.min(self.depth - step * DEPTH) * ROWS;
@@ -194,7 +194,7 @@ impl Source<'_> {
         let soon = panels.memory(if step + 1 < self.steps() { start + STEP } else { self.next }, STEP);
         let (from, soon_panel) = (to.as_ptr(), inputs * size_of_val(soon) / DEPTH);
         let soon = soon.as_ptr().cast();
-        Split { from, from_panel: STEP, to: std::ptr::null_mut(), to_panel: 0, soon, soon_panel }
+        Numbers { from, panel: STEP, soon, soon_panel }
     }
 }
 
@@ -278,21 +278,18 @@ impl Piece<'_> {
         // Nothing more is computed here for a step that lies in f32: to call something took a tenth of a step's time.
         let in_place = if splits { source.in_place::<C>() } else { None };
         let whole = source.depth / DEPTH;
-        let split = |step: usize| {
-            let (to, to_panel) = (columns.at(step), columns.panel);
-            match in_place {
-                Some(start) if step < whole => {
-                    let from = start.from.wrapping_add(step * STEP);
-                    let soon = if step + 1 < steps { from.wrapping_add(STEP).cast() } else { start.soon };
-                    Split { from, to, to_panel, soon, ..start }
-                }
-                _ => Split { to, to_panel, ..source.widened::<C>(step, self.widened) },
+        let numbers = |step: usize| match in_place {
+            Some(start) if step < whole => {
+                let from = start.from.wrapping_add(step * STEP);
+                let soon = if step + 1 < steps { from.wrapping_add(STEP).cast() } else { start.soon };
+                Numbers { from, soon, ..start }
             }
+            _ => source.widened::<C>(step, self.widened),
         };
-        let (split, accumulate) = (splits.then_some(split), source.from > 0);
+        let (numbers, accumulate) = (splits.then_some(numbers), source.from > 0);
         // SAFETY: the slices are as long as the tiles were shaped for, and `columns` as long as it says.
         unsafe {
-            tiles::multiply::<A, B, R, C>(self.tiles, steps, rows, columns, sums, STRIDE, accumulate, split, later);
+            tiles::multiply::<A, B, R, C>(self.tiles, steps, rows, columns, sums, STRIDE, accumulate, numbers, later);
         }
     }
 }

@@ -110,18 +110,23 @@ impl Columns {
     }
 }
 
-/// Numbers of a step that are split: `[PAIRS][2][ROWS]` of each panel.
+/// A step's numbers to be split: `[PAIRS][2][ROWS]` of each panel.
 #[derive(Clone, Copy)]
-pub struct Split {
+pub struct Numbers {
     pub from: *const f32,
     /// How far one panel's numbers are from another's.
-    pub from_panel: usize,
-    /// Where they go to, as [`Columns`] says.
-    pub to: *mut Line,
-    pub to_panel: usize,
+    pub panel: usize,
     /// The memory that is split after that, to be asked for, and how far one panel's is from another's in bytes.
     pub soon: *const u8,
     pub soon_panel: usize,
+}
+
+/// What is split, and where it goes to.
+struct Split {
+    numbers: Numbers,
+    to: *mut Line,
+    /// How far one panel's lines are from another's.
+    panel: usize,
 }
 
 impl Split {
@@ -134,11 +139,12 @@ impl Split {
         for pair in pairs {
             let (panel, pair) = (pair / PAIRS, pair % PAIRS);
             // As much as a pair is in f32; where it is less in memory, the rest is needed next.
-            let soon = self.soon.wrapping_add(panel * self.soon_panel + pair * 2 * size_of::<Line>());
-            let from = self.from.wrapping_add(panel * self.from_panel + pair * 2 * ROWS);
+            let Numbers { from, soon, .. } = self.numbers;
+            let soon = soon.wrapping_add(panel * self.numbers.soon_panel + pair * 2 * size_of::<Line>());
+            let from = from.wrapping_add(panel * self.numbers.panel + pair * 2 * ROWS);
             // SAFETY: to ask for memory reads nothing; the rest by the caller.
             unsafe {
-                split::pair::<B>(from, self.to.wrapping_add(panel * self.to_panel + pair));
+                split::pair::<B>(from, self.to.wrapping_add(panel * self.panel + pair));
                 _mm_prefetch::<_MM_HINT_T1>(soon.cast());
                 _mm_prefetch::<_MM_HINT_T1>(soon.wrapping_add(size_of::<Line>()).cast());
             }
@@ -220,7 +226,7 @@ impl Meanwhile for Later<'_> {
 /// those are left out that are smaller than f32's own rounding. `rows` holds `[step][part][R][ROWS]` lines. The sums are
 /// `[R · ROWS][stride]` numbers from `sums` on, the panels side by side, zero before the first step unless `accumulate`.
 ///
-/// The columns of every step are split while the one before is multiplied, where `split` is given and says of what; or all are there,
+/// The columns of every step are split while the one before is multiplied, where `numbers` is given and says of what; or all are there,
 /// and `later` is asked for.
 ///
 /// # Safety
@@ -235,7 +241,7 @@ pub unsafe fn multiply<const A: usize, const B: usize, const R: usize, const C: 
     sums: *mut f32,
     stride: usize,
     accumulate: bool,
-    split: Option<impl FnMut(usize) -> Split>,
+    numbers: Option<impl FnMut(usize) -> Numbers>,
     mut later: Later<'_>,
 ) {
     let place = |row: usize, panel: usize| sums.wrapping_add(row * ROWS * stride + panel * ROWS);
@@ -253,7 +259,8 @@ pub unsafe fn multiply<const A: usize, const B: usize, const R: usize, const C: 
             });
         });
         let mut first = 0;
-        if let Some(mut split) = split {
+        if let Some(mut numbers) = numbers {
+            let mut split = |step: usize| Split { numbers: numbers(step), to: columns.at(step), panel: columns.panel };
             split(0).pairs::<B>(0..C * PAIRS);
             while first + 1 < steps {
                 let (split, (rows, lines)) = (split(first + 1), operands(first));
