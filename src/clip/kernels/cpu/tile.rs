@@ -53,8 +53,8 @@ pub fn multiply<S: Simd, const COLUMNS: usize>(
     }
 }
 
-/// [`multiply`] for at most [`rows_at_once`], asking for the numbers in `ahead` meanwhile, a cache line every fourth step or, where
-/// they are many, more often: what is needed next arrives while the multipliers are busy.
+/// [`multiply`] for at most [`rows_at_once`], asking for the numbers in `ahead` meanwhile, evenly and at least a cache line a turn: what is
+/// needed next arrives while the multipliers are busy.
 #[allow(clippy::too_many_arguments, reason = "a microkernel's operands")]
 #[inline(always)]
 pub fn multiply_few<S: Simd, const COLUMNS: usize>(
@@ -106,34 +106,53 @@ fn tile<S: Simd, const M: usize, const COLUMNS: usize>(
             }
         }
         let (mut left, mut panel) = (a.values.as_ptr(), b.as_ptr());
-        let mut soon = ahead.as_ptr();
-        let end = ahead.as_ptr_range().end;
-        let lines = ahead.len().div_ceil(LINE);
-        // All bits of the step's number that must be zero.
-        let between = if 4 * lines <= depth { 3 } else { usize::from(2 * lines <= depth) };
-        // One step a turn: of several, LLVM puts each sum's products behind one another when it makes WebAssembly's code, so
-        // that all factors are alive at once, which no machine has the registers for.
-        for k in 0..depth {
-            if k & between == 0 && soon < end {
-                simd.prefetch(soon);
-                soon = soon.wrapping_add(LINE);
+        // What is asked for, and what a turn is counted with, is shared by the steps of a turn.
+        let turns = depth / S::STEPS;
+        let mut ahead = ahead.chunks(LINE);
+        let lines = ahead.len().div_ceil(turns.max(1));
+        for _ in 0..turns {
+            for line in ahead.by_ref().take(lines) {
+                simd.prefetch(line.as_ptr());
             }
-            let mut columns = [simd.splat(0.0); COLUMNS];
-            for (j, column) in columns.iter_mut().enumerate() {
-                *column = simd.load(panel.add(j * S::LANES));
+            for k in 0..S::STEPS {
+                step(simd, left.wrapping_add(k * a.step), a.row, panel.wrapping_add(k * width), &mut sums);
             }
-            for (r, row) in sums.iter_mut().enumerate() {
-                let factor = simd.splat(*left.add(r * a.row));
-                for (sum, &column) in row.iter_mut().zip(&columns) {
-                    *sum = simd.mul_add(factor, column, *sum);
-                }
-            }
-            left = left.wrapping_add(a.step);
-            panel = panel.wrapping_add(width);
+            left = left.wrapping_add(S::STEPS * a.step);
+            panel = panel.wrapping_add(S::STEPS * width);
+        }
+        for k in 0..depth % S::STEPS {
+            step(simd, left.wrapping_add(k * a.step), a.row, panel.wrapping_add(k * width), &mut sums);
         }
         for (r, row) in sums.iter().enumerate() {
             for (j, &sum) in row.iter().enumerate() {
                 simd.store(c.as_mut_ptr().add(r * width + j * S::LANES), sum);
+            }
+        }
+    }
+}
+
+/// One step of the depth: adds the products of `M` numbers, `row` apart, and `COLUMNS` vectors.
+///
+/// # Safety
+/// All of them can be read.
+#[inline(always)]
+unsafe fn step<S: Simd, const M: usize, const COLUMNS: usize>(
+    simd: S,
+    left: *const f32,
+    row: usize,
+    panel: *const f32,
+    sums: &mut [[S::Vector; COLUMNS]; M],
+) {
+    let mut columns = [simd.splat(0.0); COLUMNS];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for (j, column) in columns.iter_mut().enumerate() {
+            *column = simd.load(panel.add(j * S::LANES));
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let factor = simd.splat(*left.add(r * row));
+            for (sum, &column) in sums.iter_mut().zip(&columns) {
+                *sum = simd.mul_add(factor, column, *sum);
             }
         }
     }

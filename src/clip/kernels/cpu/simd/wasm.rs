@@ -16,6 +16,9 @@ impl Simd for Wasm {
     const LANES: usize = 4;
     const COLUMNS: usize = 4;
     const SUMS: usize = 8;
+    // Of several, LLVM puts each sum's products behind one another, so that all factors are alive at once, which no machine has the
+    // registers for.
+    const STEPS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> v128 {
