@@ -10,8 +10,6 @@ use super::{
     device::{Device, Task},
     table,
 };
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-use crate::clip::Precision;
 #[cfg(feature = "wgpu")]
 use crate::platform::gpu;
 #[cfg(feature = "cuda")]
@@ -19,7 +17,7 @@ use crate::platform::{cuda, nvidia};
 use crate::{
     Error, Result,
     clip::{
-        ClipBackend,
+        ClipBackend, Precision, Storage,
         kernels::{Activation, cpu::simd::Instructions, portable},
     },
     platform::{models::demo_files, native},
@@ -212,6 +210,11 @@ fn processor() -> Vec<&'static str> {
     sets
 }
 
+/// Names, with commas between them.
+fn list(names: impl Iterator<Item = impl ToString>) -> String {
+    names.map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// Compares a device's kernels with the portable definition, and measures them.
 struct SelfTest;
 
@@ -242,6 +245,13 @@ impl Task for SelfTest {
         }
         let flops = 2.0 * 197.0 * 768.0 * 3072.0 * f64::from(ROUNDS);
         let speed = flops / start.elapsed().as_secs_f64() / 1e9;
-        Ok(format!("{}, {speed:.0} GFLOP/s on a ViT-B/16 layer", B::name(device)))
+        let precisions = Precision::ALL.into_iter().filter(|precision| B::computes_in(*precision, device));
+        let forms = Storage::ALL.into_iter().filter(|storage| *storage != Storage::Exact && B::stores_in(*storage));
+        Ok(format!(
+            "{}, {speed:.0} GFLOP/s on a ViT-B/16 layer in f32; computes in {}; weights in {}",
+            B::name(device),
+            list(precisions),
+            list(forms)
+        ))
     }
 }

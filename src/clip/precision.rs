@@ -30,6 +30,9 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
     /// Its name on the command line and in JavaScript.
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +62,7 @@ impl FromStr for Precision {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        [Self::F32, Self::F16, Self::Bf16]
+        Self::ALL
             .into_iter()
             .find(|precision| precision.name() == name)
             .ok_or_else(|| Error::Usage(format!("precision {name:?}: choose f32, f16 or bf16")))
@@ -88,6 +91,9 @@ pub enum Storage {
 }
 
 impl Storage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::F32, Self::F16, Self::Int8];
+
     /// Its name on the command line and in JavaScript.
     pub fn name(self) -> &'static str {
         match self {
@@ -151,7 +157,7 @@ impl FromStr for Storage {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        [Self::Exact, Self::F32, Self::F16, Self::Int8]
+        Self::ALL
             .into_iter()
             .find(|storage| storage.name() == name)
             .ok_or_else(|| Error::Usage(format!("weights {name:?}: choose auto, f32, f16 or int8")))

@@ -41,7 +41,7 @@ pub fn check(device: &CudaDevice, precision: Precision) -> Result<()> {
 /// It computes wrongly in one of them.
 pub fn formats(device: &CudaDevice) -> Result<String> {
     let has = |precision: &Precision| <Cuda as ClipBackend>::computes_in(*precision, device);
-    let formats: Vec<Precision> = [Precision::F32, Precision::F16, Precision::Bf16].into_iter().filter(has).collect();
+    let formats: Vec<Precision> = Precision::ALL.into_iter().filter(has).collect();
     for precision in &formats {
         check(device, *precision)?;
     }

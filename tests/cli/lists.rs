@@ -35,7 +35,7 @@ fn the_doctor_checks_this_machine() {
     let machine = Machine::new();
     let json = machine.run(["doctor", "--json"]).json();
     let text = json.to_string();
-    for word in ["cpu", "works", "threads", "cache", "demo"] {
+    for word in ["cpu", "works", "bf16", "int8", "threads", "cache", "demo"] {
         assert!(text.contains(word), "no {word:?} in {text}");
     }
     assert!(!text.contains("FAILS"), "{text}");
