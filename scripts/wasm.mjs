@@ -59,8 +59,9 @@ function bindgen() {
   if (there) return there;
   console.log(`wasm-bindgen ${version} is not here yet: installing it into target/tools (some minutes, once)`);
   // Not --locked: its lock file names versions that have been withdrawn.
-  const args = ['install', 'wasm-bindgen-cli', '--version', version, '--root', at('target', 'tools'), '--bin', 'wasm-bindgen'];
-  run('cargo', args, { env: { ...process.env, ...QUICK } });
+  // Without what its test runner fetches browsers' drivers with.
+  const args = ['install', 'wasm-bindgen-cli', '--version', version, '--no-default-features', '--bin', 'wasm-bindgen'];
+  run('cargo', [...args, '--root', at('target', 'tools')], { env: { ...process.env, ...QUICK } });
   if (!fits(own)) throw new Stop(`wasm-bindgen ${version} was installed but does not run: remove target/tools and try again`);
   return own;
 }
