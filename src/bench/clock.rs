@@ -78,7 +78,7 @@ impl Measurement {
     pub fn of(what: What, case: Option<&str>, threads: usize, batch: usize, laps: &[Lap]) -> Self {
         let item = match what {
             What::First => "start",
-            What::Pictures | What::Images => "image",
+            What::Pictures | What::Files | What::Images => "image",
             What::Texts => "text",
             What::Steps | What::Unet => "step",
         };

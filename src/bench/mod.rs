@@ -28,6 +28,8 @@ pub enum What {
     First,
     /// JPEG files in memory to pixels as the image tower takes them.
     Pictures,
+    /// JPEG files in memory to features, as pictures of a data set take that way.
+    Files,
     /// The image tower.
     Images,
     /// The text tower.
@@ -40,13 +42,15 @@ pub enum What {
 
 impl What {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 6] = [Self::First, Self::Pictures, Self::Images, Self::Texts, Self::Steps, Self::Unet];
+    pub const ALL: [Self; 7] =
+        [Self::First, Self::Pictures, Self::Files, Self::Images, Self::Texts, Self::Steps, Self::Unet];
 
     /// What `--only` calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::First => "first",
             Self::Pictures => "pictures",
+            Self::Files => "files",
             Self::Images => "images",
             Self::Texts => "texts",
             Self::Steps => "steps",

@@ -25,7 +25,10 @@ use crate::{
         DiffusionBackend, Loading, Pipeline,
         unet::{Reading, Unet, UnetConfig},
     },
-    experiment::{Event, Observer},
+    experiment::{
+        Event, Observer,
+        features::flow::{self, BATCH},
+    },
     platform::{models, native::FolderFiles, parallel},
     train,
 };
@@ -33,6 +36,8 @@ use crate::{
 /// JPEG files as they come: a satellite's tile and a photo, with how many of them are prepared together.
 const PICTURES: [(&str, &[u8], usize); 2] =
     [("64 px JPEG", super::first::TILE, 32), ("1080p JPEG", include_bytes!("sailboat-1080p.jpg"), 4)];
+/// Files that become features one after the other: batches enough for the first one's decoding to count little.
+const FILES: usize = 4 * BATCH;
 /// Pictures of a training step, and its classes.
 const STEP: (usize, usize) = (8, 10);
 /// Rank of the trained branches.
@@ -96,6 +101,7 @@ pub fn run<B: DiffusionBackend>(
             // Of processes of their own: see `first`.
             What::First => {}
             What::Pictures => bench.pictures(&subject.preprocess)?,
+            What::Files => bench.files(subject)?,
             What::Images => plan.batches.iter().try_for_each(|&batch| bench.images(subject, batch))?,
             What::Texts => plan.batches.iter().try_for_each(|&batch| bench.texts(subject, batch))?,
             What::Steps => bench.steps(subject)?,
@@ -150,6 +156,17 @@ impl Bench<'_> {
                     Ok(pixels)
                 });
                 prepared.into_iter().collect::<Result<Vec<Vec<f32>>>>().map(|pixels| drop(std::hint::black_box(pixels)))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn files<B: ClipBackend>(&mut self, subject: &Subject<B>) -> Result<()> {
+        let Subject { clip, preprocess, .. } = subject;
+        for (case, bytes, _) in PICTURES {
+            let picture = |_| decode_for(preprocess, bytes, case);
+            self.measure(What::Files, Some(case), FILES, || {
+                flow::features(clip, preprocess, 0..FILES, picture, |_| Ok(())).map(drop)
             })?;
         }
         Ok(())

@@ -119,10 +119,7 @@ impl<B: ClipBackend> Backbone<B> {
     /// Preprocessed pictures → normalised pixels `[pictures, 3, size, size]`.
     pub fn pixels(&self, pictures: &[Vec<u8>]) -> Tensor<B, 4> {
         let size = self.image_size();
-        let mut values = vec![0.0; pictures.len() * 3 * size * size];
-        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(3 * size * size)) {
-            self.preprocess.normalise(picture, out);
-        }
+        let values = self.preprocess.batch(pictures);
         Tensor::from_data(TensorData::new(values, [pictures.len(), 3, size, size]), self.clip.device())
     }
 

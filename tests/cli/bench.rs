@@ -35,7 +35,7 @@ fn check(found: &Value) {
 #[test]
 fn everything_that_was_asked_for_is_measured() {
     let machine = Machine::new();
-    let json = machine.run(bench("--threads 1,2 --batch 1,3 --only first,pictures,images,texts,steps")).json();
+    let json = machine.run(bench("--threads 1,2 --batch 1,3 --only first,pictures,files,images,texts,steps")).json();
     assert_eq!(
         (&json["model"], &json["random_weights"], &json["precision"]),
         (&"demo".into(), &false.into(), &"f32".into())
@@ -53,7 +53,8 @@ fn everything_that_was_asked_for_is_measured() {
     assert_eq!(of("steps"), [(8, 1), (8, 2)]);
     assert_eq!(of("first"), [(1, 1); 3].into_iter().chain([(1, 2); 3]).collect::<Vec<_>>());
     assert_eq!(of("pictures"), [(32, 1), (32, 2), (4, 1), (4, 2)]);
-    assert_eq!(measurements.len(), 4 + 4 + 2 + 6 + 4);
+    assert_eq!(of("files"), [(128, 1), (128, 2), (128, 1), (128, 2)]);
+    assert_eq!(measurements.len(), 4 + 4 + 2 + 6 + 4 + 4);
     assert!(machine.files().is_empty());
 }
 

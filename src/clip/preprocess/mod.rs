@@ -187,6 +187,16 @@ impl Preprocess {
         }
     }
 
+    /// Pictures' bytes, each `[height, width, 3]` as [`pixels`](Self::pixels) gives them, to floats `[pictures, 3, height, width]`.
+    pub fn batch(&self, pictures: &[Vec<u8>]) -> Vec<f32> {
+        let length = 3 * (self.crop.0 * self.crop.1) as usize;
+        let mut values = vec![0.0; pictures.len() * length];
+        for (picture, out) in pictures.iter().zip(values.chunks_exact_mut(length)) {
+            self.normalise(picture, out);
+        }
+        values
+    }
+
     /// The picture as the tower takes it: floats of `[3, height, width]`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Image features, computed once per (weights, preprocessing, file content) and kept on disk.
 
+pub mod flow;
 mod images;
 mod segment;
 mod store;
@@ -7,7 +8,6 @@ mod store;
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
-    thread,
 };
 
 use burn::tensor::{Tensor, TensorData};
@@ -16,15 +16,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use self::{segment::Key, store::Store};
-use super::{Event, Observer, ahead::Ahead};
-use crate::{
-    Error, Result, clip::ClipBackend, data::decode::decode_for, hash, platform::parallel, session::Backbone, train,
-};
+use super::{Event, Observer};
+use crate::{Error, Result, clip::ClipBackend, data::decode::decode_for, hash, session::Backbone, train};
 
 pub use images::{Folder, ImageSource};
 
-/// Pictures that go through the image tower together.
-const BATCH: usize = 32;
 /// Features after which a segment is written, so that an interrupted run keeps most of its work; also those that are handed
 /// over together, which divides them as [`crate::adapter::scores`] does.
 const SEGMENT: usize = 2048;
@@ -200,7 +196,7 @@ impl FeatureCache {
         Ok(Tensor::from_data(data, backbone.clip.device()))
     }
 
-    /// Decodes on other threads while the tower computes on this one. `progress` is where this begins, and of how many.
+    /// Computes what is wanted. `progress` is where this begins, and of how many.
     fn compute<B: ClipBackend>(
         &mut self,
         backbone: &Backbone<B>,
@@ -209,35 +205,24 @@ impl FeatureCache {
         progress: (usize, usize),
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let width = backbone.config.embedding;
-        let preprocess = &backbone.preprocess;
+        let (width, preprocess) = (backbone.config.embedding, &backbone.preprocess);
         let picture = move |name: &str| decode_for(preprocess, &images.read(name)?, &images.label(name));
+        let (mut done, total) = progress;
+        let mut left = wanted.iter();
         let mut fresh = (Vec::new(), Vec::new());
-        let result = thread::scope(|scope| {
-            // Two batches ahead are enough to keep the tower busy, and bound the memory.
-            let jobs = wanted.iter().map(|(_, name)| *name);
-            let mut pictures = Ahead::start(scope, parallel::threads(), 3 * BATCH, jobs, picture);
-            let (mut done, total) = progress;
-            for batch in wanted.chunks(BATCH) {
-                let decoded = pictures.by_ref().take(batch.len()).collect::<Result<Vec<Vec<u8>>>>()?;
-                let values = pollster::block_on(train::read(backbone.image_features(&decoded)))?;
-                for ((key, name), row) in batch.iter().zip(values.chunks_exact(width)) {
-                    if row.iter().any(|value| !value.is_finite()) {
-                        let name = images.label(name);
-                        return Err(Error::Failed(format!(
-                            "{name}: its features are not finite; run 'lowshot doctor'"
-                        )));
-                    }
-                    fresh.0.push(*key);
-                    fresh.1.extend_from_slice(row);
+        let names = wanted.iter().map(|(_, name)| *name);
+        let result = flow::features(&backbone.clip, preprocess, names, picture, |values| {
+            for (row, (key, name)) in values.chunks_exact(width).zip(left.by_ref()) {
+                if row.iter().any(|value| !value.is_finite()) {
+                    let name = images.label(name);
+                    return Err(Error::Failed(format!("{name}: its features are not finite; run 'lowshot doctor'")));
                 }
-                done += batch.len();
-                observer.observe(&Event::Progress { what: "image features", done, total });
-                if fresh.0.len() >= SEGMENT {
-                    self.store.keep(&mut fresh)?;
-                }
+                fresh.0.push(*key);
+                fresh.1.extend_from_slice(row);
+                done += 1;
             }
-            Ok(())
+            observer.observe(&Event::Progress { what: "image features", done, total });
+            if fresh.0.len() >= SEGMENT { self.store.keep(&mut fresh) } else { Ok(()) }
         });
         // What was computed before a failure is kept too; the failure is what is reported.
         let kept = self.store.keep(&mut fresh);
