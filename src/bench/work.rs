@@ -148,13 +148,8 @@ impl Bench<'_> {
 
     fn pictures(&mut self, preprocess: &Preprocess) -> Result<()> {
         for (case, bytes, count) in PICTURES {
-            let length = 3 * (preprocess.crop.0 * preprocess.crop.1) as usize;
             self.measure(What::Pictures, Some(case), count, || {
-                let prepared = parallel::map(count, |_| {
-                    let mut pixels = vec![0.0; length];
-                    preprocess.normalise(&decode_for(preprocess, bytes, case)?, &mut pixels);
-                    Ok(pixels)
-                });
+                let prepared = parallel::map(count, |_| Ok(preprocess.batch(&[decode_for(preprocess, bytes, case)?])));
                 prepared.into_iter().collect::<Result<Vec<Vec<f32>>>>().map(|pixels| drop(std::hint::black_box(pixels)))
             })?;
         }
@@ -166,7 +161,7 @@ impl Bench<'_> {
         for (case, bytes, _) in PICTURES {
             let picture = |_| decode_for(preprocess, bytes, case);
             self.measure(What::Files, Some(case), FILES, || {
-                flow::features(clip, preprocess, 0..FILES, picture, |_| Ok(())).map(drop)
+                flow::features(clip, preprocess, 0..FILES, picture, |_| Ok(()))
             })?;
         }
         Ok(())

@@ -36,7 +36,8 @@ pub struct Bench {
     #[command(flatten)]
     compute: ClipCompute,
     /// Measurements to make: first (from a process's start to its first answer), pictures (JPEG files to pixels), files (to
-    /// features, all stages at once), images and texts (the towers), steps (training with LoRA, 8 pictures each), unet (denoising; Stable Diffusion). All of them without it.
+    /// features, all stages at once), images and texts (the towers), steps (training with LoRA, 8 pictures each), unet (denoising;
+    /// Stable Diffusion). All of them without it.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<What>,
     /// Numbers of threads [default: 1 and as many as there are processors]

@@ -202,10 +202,7 @@ impl Preprocess {
     /// # Errors
     /// As [`pixels`](Self::pixels).
     pub fn tensor(&self, image: &RgbImage) -> Result<Vec<f32>> {
-        let pixels = self.pixels(image)?;
-        let mut out = vec![0.0; pixels.len()];
-        self.normalise(&pixels, &mut out);
-        Ok(out)
+        Ok(self.batch(&[self.pixels(image)?]))
     }
 
     /// The resolved values as one line of JSON: equal for equal preprocessing, so a part of the feature cache's key.

@@ -1,11 +1,7 @@
 //! Pictures on their way through the image tower: several threads read and decode them, one more makes batches of their pixels, and the
 //! tower finds the next batch ready when it is done with the last.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::mpsc, thread};
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -23,7 +19,7 @@ pub const BATCH: usize = 32;
 const DECODED: usize = 2 * BATCH;
 
 /// Computes the unit features of pictures, [`BATCH`] at a time, and gives each batch's to `take`, `[batch, embedding]` in the pictures'
-/// order. `picture` reads one as [`Preprocess::pixels`] has it. Gives how long the tower waited for pictures.
+/// order. `picture` reads one as [`Preprocess::pixels`] has it.
 ///
 /// # Errors
 /// Those of `picture` and `take`; the device fails.
@@ -33,7 +29,7 @@ pub fn features<B: ClipBackend, J: Send>(
     pictures: impl Iterator<Item = J> + Send,
     picture: impl Fn(J) -> Result<Vec<u8>> + Clone + Send,
     mut take: impl FnMut(Vec<f32>) -> Result<()>,
-) -> Result<Duration> {
+) -> Result<()> {
     let decoders = parallel::threads();
     thread::scope(|scope| {
         // One batch lies ready while the next is being made.
@@ -50,19 +46,16 @@ pub fn features<B: ClipBackend, J: Send>(
                 }
             }
         });
-        let mut waited = Duration::ZERO;
-        loop {
-            let start = Instant::now();
-            let batch = batches.recv();
-            waited += start.elapsed();
-            let (count, pixels) = match batch {
-                Ok(Ok((0, _))) | Err(_) => return Ok(waited),
-                Ok(batch) => batch?,
-            };
+        for batch in batches {
+            let (count, pixels) = batch?;
+            if count == 0 {
+                break;
+            }
             let (width, height) = preprocess.crop;
             let shape = [count, 3, height as usize, width as usize];
             let pixels = Tensor::from_data(TensorData::new(pixels, shape), clip.device());
             take(pollster::block_on(train::read(clip.image_features(pixels)))?)?;
         }
+        Ok(())
     })
 }
