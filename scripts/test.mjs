@@ -1,13 +1,16 @@
-// npm test [-- STEP…]: everything that CI runs, or the named steps of it: build, rust, unit, browser.
+// npm test [-- STEP…] [-- --gpu]: every test, or the named steps: build, rust, unit, browser. With --gpu the program computes on GPUs
+// by wgpu too, and that is tested: on a GPU in software, where that is all there is.
 
 import { existsSync } from 'node:fs';
 
 import { buildPage } from './build.mjs';
 import { Stop, at, main, needCargo, run, runNode, step } from './shared.mjs';
 
+const gpu = process.argv.includes('--gpu');
+
 const STEPS = {
   build: () => buildPage(),
-  rust: () => run('cargo', ['test', '--release', '--locked', '--features', 'page']),
+  rust: () => run('cargo', ['test', '--release', '--locked', '--features', gpu ? 'page,wgpu' : 'page']),
   unit: () => runNode('vitest/vitest.mjs', ['run']),
   browser: () => {
     if (existsSync(at('tests', 'web', 'run.mjs'))) run(process.execPath, [at('tests', 'web', 'run.mjs')]);
@@ -17,7 +20,7 @@ const STEPS = {
 
 await main(async () => {
   needCargo();
-  const asked = process.argv.slice(2);
+  const asked = process.argv.slice(2).filter((argument) => argument !== '--gpu');
   const unknown = asked.find((name) => !(name in STEPS));
   if (unknown) throw new Stop(`there is no step '${unknown}'; there are ${Object.keys(STEPS).join(', ')}`);
   const times = [];

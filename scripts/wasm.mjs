@@ -29,19 +29,26 @@ const SHARED = [
 const THREADED = {
   args: ['-Z', 'build-std=std,panic_abort', '--config', `target.${TARGET}.rustflags=["-C","target-feature=+atomics,+bulk-memory"]`],
   env: { RUSTC_BOOTSTRAP: '1' },
+  // What depends on the variable is kept apart.
+  profile: 'threads',
 };
 
+// Where Cargo is told how to optimise, over the profile `release`. That one serves the program and the modules, because the macros and build
+// scripts of what they depend on are compiled once for each profile.
+const CPU = 'scripts/cpu.toml';
+const GPU = 'scripts/gpu.toml';
+
 const MODULES = {
-  cpu: { profile: 'web', features: 'web' },
+  cpu: { settings: CPU, features: 'web' },
   // The same with relaxed SIMD, where multiplication and addition are one instruction. A browser that lacks it refuses the whole module.
-  relaxed: { profile: 'web', features: 'web', flags: ['-C', 'target-feature=+relaxed-simd'] },
+  relaxed: { settings: CPU, features: 'web', flags: ['-C', 'target-feature=+relaxed-simd'] },
   // The same once more on several cores, where a page may share memory.
-  threads: { profile: 'threads', features: 'threads', flags: ['-C', 'target-feature=+relaxed-simd', ...SHARED], built: THREADED },
-  gpu: { profile: 'webgpu', features: 'webgpu' },
+  threads: { settings: CPU, features: 'threads', flags: ['-C', 'target-feature=+relaxed-simd', ...SHARED], built: THREADED },
+  gpu: { settings: GPU, features: 'webgpu' },
 };
 
 /** What every module depends on beside the files that the compiler reads. */
-const SETTINGS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'rust-toolchain.toml', 'scripts/wasm.mjs'];
+const SETTINGS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'rust-toolchain.toml', 'scripts/wasm.mjs', CPU, GPU];
 
 /** The version that the crate was locked to; the tool must be of just this one. */
 function bindgenVersion() {
@@ -86,16 +93,16 @@ function needTarget() {
 }
 
 /** Compiles one module; returns where Cargo put it, and beside it, as lowshot.d, the list of what was read. */
-function compile({ profile, features, flags = [], built = { args: [], env: {} } }) {
+function compile({ settings, features, flags = [], built = { args: [], env: {}, profile: 'release' } }) {
   // As a variable the flags would replace those of .cargo/config.toml, without which there is no SIMD; and they are meant for
   // this machine's processor.
   const { RUSTFLAGS: _, CARGO_ENCODED_RUSTFLAGS: __, ...env } = process.env;
   // The library's type is given here and not in Cargo.toml, because native builds need no second library.
-  const kind = ['rustc', '--profile', profile, '--lib', '--crate-type', 'cdylib', '--target', TARGET, '--locked'];
+  const kind = ['rustc', '--profile', built.profile, '--config', settings, '--lib', '--crate-type', 'cdylib', '--target', TARGET, '--locked'];
   // The flags are for this crate alone, which has the kernels, so nothing else is compiled for them again.
   const args = [...kind, ...built.args, '--no-default-features', '--features', features, '--', ...flags];
   run('cargo', args, { env: { ...env, ...built.env } });
-  return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, profile, 'lowshot.wasm');
+  return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, built.profile, 'lowshot.wasm');
 }
 
 /** Makes www/wasm/NAME, unless it is there and was made from the same. */

@@ -151,8 +151,9 @@ unsafe fn step<S: Simd, const M: usize, const COLUMNS: usize>(
         }
         for (r, sums) in sums.iter_mut().enumerate() {
             let factor = simd.splat(*left.add(r * row));
-            for (sum, &column) in sums.iter_mut().zip(&columns) {
-                *sum = simd.mul_add(factor, column, *sum);
+            // Not a zip: its making is a function of std's that nothing obliges the compiler to inline, and a call here costs more than the rest.
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.mul_add(factor, columns[j], *sum);
             }
         }
     }
