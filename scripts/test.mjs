@@ -1,5 +1,5 @@
-// npm test [-- STEP…] [-- --gpu]: every test, or the named steps: build, rust, unit, browser. With --gpu the program computes on GPUs
-// by wgpu too, and that is tested: on a GPU in software, where that is all there is.
+// npm test [-- STEP…] [-- --gpu]: every test but a GPU's, or the named steps: build, rust, unit, browser. With --gpu the program
+// computes on GPUs by wgpu too, and that is tested: on a GPU in software, where that is all there is.
 
 import { existsSync } from 'node:fs';
 
