@@ -7,6 +7,7 @@ pub mod attention;
 pub mod config;
 pub mod embedding;
 pub mod kernels;
+pub(crate) mod lanes;
 pub mod layers;
 pub mod low_rank;
 pub mod model;

@@ -2,6 +2,7 @@
 //! where it can.
 
 use super::Words;
+use crate::clip::lanes::lanes;
 
 /// Needs nothing.
 #[derive(Clone, Copy)]
@@ -10,22 +11,24 @@ pub struct Portable;
 /// Sixteen bytes as eight numbers.
 type Group = [i16; 8];
 
+#[inline(always)]
 fn bytes(group: Group) -> [u8; 16] {
-    std::array::from_fn(|i| group[i / 2].to_le_bytes()[i % 2])
+    lanes(|i| group[i / 2].to_le_bytes()[i % 2])
 }
 
+#[inline(always)]
 fn from_bytes(bytes: [u8; 16]) -> Group {
-    std::array::from_fn(|i| i16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
+    lanes(|i| i16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
 }
 
 #[inline(always)]
 fn wide(group: Group) -> [i32; 4] {
-    std::array::from_fn(|i| i32::from(group[2 * i + 1]) << 16 | i32::from(group[2 * i] as u16))
+    lanes(|i| i32::from(group[2 * i + 1]) << 16 | i32::from(group[2 * i] as u16))
 }
 
 #[inline(always)]
 fn from_wide(numbers: [i32; 4]) -> Group {
-    std::array::from_fn(|i| (numbers[i / 2] >> (i % 2 * 16)) as i16)
+    lanes(|i| (numbers[i / 2] >> (i % 2 * 16)) as i16)
 }
 
 impl Words for Portable {
@@ -45,12 +48,12 @@ impl Words for Portable {
 
     #[inline(always)]
     fn load16(self, from: &[i16]) -> Group {
-        std::array::from_fn(|i| from[..8][i])
+        lanes(|i| from[..8][i])
     }
 
     #[inline(always)]
     fn load8(self, from: &[u8]) -> Group {
-        from_bytes(std::array::from_fn(|i| from[..16][i]))
+        from_bytes(lanes(|i| from[..16][i]))
     }
 
     #[inline(always)]
@@ -60,7 +63,7 @@ impl Words for Portable {
 
     #[inline(always)]
     fn widen(self, from: &[u8]) -> Group {
-        std::array::from_fn(|i| from[..8][i].into())
+        lanes(|i| from[..8][i].into())
     }
 
     #[inline(always)]
@@ -70,7 +73,7 @@ impl Words for Portable {
 
     #[inline(always)]
     fn narrow(self, to: &mut [u8], vector: Group) {
-        to[..8].copy_from_slice(&vector.map(|number| number.clamp(0, 255) as u8));
+        to[..8].copy_from_slice(&lanes::<u8, 8>(|i| vector[i].clamp(0, 255) as u8));
     }
 
     #[inline(always)]
@@ -82,75 +85,78 @@ impl Words for Portable {
 
     #[inline(always)]
     fn add16(self, a: Group, b: Group) -> Group {
-        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+        lanes(|i| a[i].wrapping_add(b[i]))
     }
 
     #[inline(always)]
     fn sub16(self, a: Group, b: Group) -> Group {
-        std::array::from_fn(|i| a[i].wrapping_sub(b[i]))
+        lanes(|i| a[i].wrapping_sub(b[i]))
     }
 
     #[inline(always)]
     fn mul16(self, a: Group, b: Group) -> Group {
-        std::array::from_fn(|i| a[i].wrapping_mul(b[i]))
+        lanes(|i| a[i].wrapping_mul(b[i]))
     }
 
     #[inline(always)]
     fn mul_high16(self, a: Group, b: Group) -> Group {
-        std::array::from_fn(|i| ((i32::from(a[i]) * i32::from(b[i])) >> 16) as i16)
+        lanes(|i| ((i32::from(a[i]) * i32::from(b[i])) >> 16) as i16)
     }
 
     #[inline(always)]
     fn shift_right16<const N: u32>(self, a: Group) -> Group {
-        a.map(|number| number >> N)
+        lanes(|i| a[i] >> N)
     }
 
     #[inline(always)]
     fn high_bytes(self, a: Group) -> Group {
-        a.map(|number| number >> 8 & 255)
+        lanes(|i| a[i] >> 8 & 255)
     }
 
     #[inline(always)]
     fn low_bytes(self, a: Group) -> Group {
-        a.map(|number| number & 255)
+        lanes(|i| a[i] & 255)
     }
 
     #[inline(always)]
     fn dot(self, a: Group, b: Group) -> Group {
         let product = |i: usize| i32::from(a[i]) * i32::from(b[i]);
-        from_wide(std::array::from_fn(|i| product(2 * i).wrapping_add(product(2 * i + 1))))
+        from_wide(lanes(|i| product(2 * i).wrapping_add(product(2 * i + 1))))
     }
 
     #[inline(always)]
     fn add32(self, a: Group, b: Group) -> Group {
         let (a, b) = (wide(a), wide(b));
-        from_wide(std::array::from_fn(|i| a[i].wrapping_add(b[i])))
+        from_wide(lanes(|i| a[i].wrapping_add(b[i])))
     }
 
     #[inline(always)]
     fn sub32(self, a: Group, b: Group) -> Group {
         let (a, b) = (wide(a), wide(b));
-        from_wide(std::array::from_fn(|i| a[i].wrapping_sub(b[i])))
+        from_wide(lanes(|i| a[i].wrapping_sub(b[i])))
     }
 
     #[inline(always)]
     fn shift_right32<const N: u32>(self, a: Group) -> Group {
-        from_wide(wide(a).map(|number| number >> N))
+        let a = wide(a);
+        from_wide(lanes(|i| a[i] >> N))
     }
 
     #[inline(always)]
     fn shift_left32<const N: u32>(self, a: Group) -> Group {
-        from_wide(wide(a).map(|number| number << N))
+        let a = wide(a);
+        from_wide(lanes(|i| a[i] << N))
     }
 
     #[inline(always)]
     fn clip32(self, a: Group) -> Group {
-        from_wide(wide(a).map(|number| number.clamp(0, 255)))
+        let a = wide(a);
+        from_wide(lanes(|i| a[i].clamp(0, 255)))
     }
 
     #[inline(always)]
     fn or(self, a: Group, b: Group) -> Group {
-        std::array::from_fn(|i| a[i] | b[i])
+        lanes(|i| a[i] | b[i])
     }
 
     #[inline(always)]
@@ -187,12 +193,12 @@ impl Words for Portable {
     fn pack32(self, a: Group, b: Group) -> Group {
         let (a, b) = (wide(a), wide(b));
         let clip = |number: i32| number.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-        std::array::from_fn(|i| clip(if i < 4 { a[i] } else { b[i - 4] }))
+        lanes(|i| clip(if i < 4 { a[i] } else { b[i - 4] }))
     }
 
     #[inline(always)]
     fn pack16(self, a: Group, b: Group) -> Group {
         let clip = |number: i16| number.clamp(0, 255) as u8;
-        from_bytes(std::array::from_fn(|i| clip(if i < 8 { a[i] } else { b[i - 8] })))
+        from_bytes(lanes(|i| clip(if i < 8 { a[i] } else { b[i - 8] })))
     }
 }

@@ -1,16 +1,11 @@
 //! Four lanes in plain Rust, for every machine: the compiler finds vector instructions for it where there are some.
 
 use super::{HALF_SCALE, HALF_SPECIAL, SPECIAL, Simd};
+use crate::clip::lanes::lanes;
 
 /// Needs nothing of the machine.
 #[derive(Clone, Copy)]
 pub struct Scalar;
-
-/// Each lane of one or more vectors through a function.
-#[inline(always)]
-fn each<const N: usize>(vectors: [[f32; 4]; N], function: impl Fn([f32; N]) -> f32) -> [f32; 4] {
-    std::array::from_fn(|lane| function(vectors.map(|vector| vector[lane])))
-}
 
 impl Simd for Scalar {
     type Vector = [f32; 4];
@@ -37,7 +32,8 @@ impl Simd for Scalar {
     unsafe fn load_half(self, from: *const u16) -> [f32; 4] {
         // SAFETY: the caller vouches for four numbers; an array of them has the alignment of one.
         let halves = unsafe { from.cast::<[u16; 4]>().read() };
-        halves.map(|half| {
+        lanes(|i| {
+            let half = halves[i];
             let magnitude = u32::from(half & 0x7fff) << 13;
             let scaled = (f32::from_bits(magnitude) * HALF_SCALE).to_bits();
             let special = if magnitude >= HALF_SPECIAL { SPECIAL } else { 0 };
@@ -48,7 +44,8 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn load_int8(self, from: *const i8) -> [f32; 4] {
         // SAFETY: as in `load_half`.
-        unsafe { from.cast::<[i8; 4]>().read() }.map(f32::from)
+        let values = unsafe { from.cast::<[i8; 4]>().read() };
+        lanes(|i| f32::from(values[i]))
     }
 
     #[inline(always)]
@@ -59,73 +56,74 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| a + b)
+        lanes(|i| a[i] + b[i])
     }
 
     #[inline(always)]
     fn sub(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| a - b)
+        lanes(|i| a[i] - b[i])
     }
 
     #[inline(always)]
     fn mul(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| a * b)
+        lanes(|i| a[i] * b[i])
     }
 
     #[inline(always)]
     fn div(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| a / b)
+        lanes(|i| a[i] / b[i])
     }
 
     // Not `f32::mul_add`: without an instruction for it, that is a call to a slow function.
     #[inline(always)]
     fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        each([a, b, c], |[a, b, c]| a * b + c)
+        lanes(|i| a[i] * b[i] + c[i])
     }
 
     #[inline(always)]
     fn min(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| if a < b { a } else { b })
+        lanes(|i| if a[i] < b[i] { a[i] } else { b[i] })
     }
 
     #[inline(always)]
     fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        each([a, b], |[a, b]| if a > b { a } else { b })
+        lanes(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
 
     // Adding and taking away 1.5 · 2²³ leaves no bits for a fraction: right for what `scale` accepts, and fast.
     #[inline(always)]
     fn round(self, a: [f32; 4]) -> [f32; 4] {
         const SHIFT: f32 = 12_582_912.0;
-        each([a], |[a]| (a + SHIFT) - SHIFT)
+        lanes(|i| (a[i] + SHIFT) - SHIFT)
     }
 
     #[inline(always)]
     fn scale(self, a: [f32; 4], n: [f32; 4]) -> [f32; 4] {
-        each([a, n], |[a, n]| a * f32::from_bits(((n as i32).wrapping_add(127) << 23) as u32))
+        lanes(|i| a[i] * f32::from_bits(((n[i] as i32).wrapping_add(127) << 23) as u32))
     }
+
     #[inline(always)]
     fn integers(self, first: u32, step: u32) -> [u32; 4] {
-        std::array::from_fn(|lane| first.wrapping_add(step.wrapping_mul(lane as u32)))
+        lanes(|i| first.wrapping_add(step.wrapping_mul(i as u32)))
     }
 
     #[inline(always)]
     fn add_integers(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
-        std::array::from_fn(|lane| a[lane].wrapping_add(b[lane]))
+        lanes(|i| a[i].wrapping_add(b[i]))
     }
 
     #[inline(always)]
     fn mul_integers(self, a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
-        std::array::from_fn(|lane| a[lane].wrapping_mul(b[lane]))
+        lanes(|i| a[i].wrapping_mul(b[i]))
     }
 
     #[inline(always)]
     fn xor_shift(self, a: [u32; 4], n: u32) -> [u32; 4] {
-        a.map(|a| a ^ a >> n)
+        lanes(|i| a[i] ^ a[i] >> n)
     }
 
     #[inline(always)]
     fn where_at_least(self, a: [u32; 4], bound: [u32; 4], value: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if a[lane] >= bound[lane] { value[lane] } else { 0.0 })
+        lanes(|i| if a[i] >= bound[i] { value[i] } else { 0.0 })
     }
 }
