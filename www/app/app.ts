@@ -123,8 +123,7 @@ class LowshotApp implements App {
 
   async #open(record: ProjectRecord): Promise<void> {
     await this.#projects.take(record);
-    await this.#learning.clear();
-    await this.#show(record);
+    await this.#learning.clear(() => this.#show(record));
     const { model } = this.#container.state;
     const has = this.#container.state.models.some(({ name, source, cachedBytes }) => name === record.model && (source === 'inside' || cachedBytes > 0));
     if (record.model !== model.name && has) {
@@ -153,9 +152,9 @@ class LowshotApp implements App {
 
   async #openSample(which: SampleSet): Promise<void> {
     await this.#notices.told(async () => {
-      await this.#learning.clear();
       const samples = await openSamples(which);
-      await this.#projects.show(this.#projects.empty(samples.name, { sample: which, templates: samples.templates }));
+      const empty = this.#projects.empty(samples.name, { sample: which, templates: samples.templates });
+      await this.#learning.clear(() => this.#projects.show(empty));
       this.#container.update({ examples: samples.examples, credits: samples.credits });
       const project = this.#projects.projectId;
       const ids = samples.classes.map(({ name }) => this.#projects.addClass(name));

@@ -1,7 +1,9 @@
 /** The state before anything is known. */
-import { IDLE } from './learning.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
-import type { State } from './state.ts';
+import type { State, Training } from './state.ts';
+
+/** Nothing is learnt. */
+export const IDLE: Training = { status: 'idle', classes: [], ladder: [], curve: null, stale: false };
 
 export const EMPTY: State = {
   project: { id: '', name: '', classes: [], templates: [], savedAt: 0 },

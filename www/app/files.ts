@@ -35,7 +35,7 @@ export class Files {
 
   async openProject(file: File): Promise<void> {
     const { record, photos, learnt } = await readProject(file);
-    await this.learning.clear();
+    await this.learning.stop();
     const info = await this.models.ready();
     const failed = await this.photos.adopt(record, photos, info);
     await this.store.put('learnt', learnt.map((one) => ({ ...one, key: `${record.id}\n${one.method}`, project: record.id })));
@@ -53,11 +53,13 @@ export class Files {
   async importAdapter(file: File): Promise<void> {
     const bytes = new Uint8Array(await file.arrayBuffer());
     await this.models.ready();
-    await this.learning.stop();
-    const { method, classes, templates, kept } = await this.engine.importAdapter(file.name, bytes);
-    await this.projects.show(this.projects.empty(file.name.replace(/\.safetensors$/, ''), { templates }));
-    const cards = classes.map((name) => ({ id: this.projects.addClass(name), name }));
-    await this.learning.adopt({ method, ...kept }, cards, templates);
+    const { method, classes } = await this.learning.alone(async () => {
+      const { method, classes, templates, kept } = await this.engine.importAdapter(file.name, bytes);
+      await this.projects.show(this.projects.empty(file.name.replace(/\.safetensors$/, ''), { templates }));
+      const cards = classes.map((name) => ({ id: this.projects.addClass(name), name }));
+      await this.learning.adopt({ method, ...kept }, cards, templates);
+      return { method, classes };
+    });
     this.notices.good(`${file.name} answers now: ${method}, ${classes.length} classes.`);
   }
 

@@ -5,6 +5,7 @@ import { LowshotError } from '../engine/error.ts';
 import { type Numerics, numericsOf } from '../engine/numerics.ts';
 import type { RungResult as CoreResult } from '../engine/protocol.ts';
 import type { Container } from './container.ts';
+import { IDLE } from './empty.ts';
 import { CHECKPOINT, type Learnt, type LearntContents } from './learnt.ts';
 import type { Models } from './models.ts';
 import type { Notices } from './notices.ts';
@@ -19,8 +20,6 @@ export const DEFAULT_TEMPLATE = 'a photo of a {}.';
 const PATIENCE = 600;
 /** Losses that are drawn at most. */
 const MOST_LOSSES = 2000;
-
-export const IDLE: Training = { status: 'idle', classes: [], ladder: [], curve: null, stale: false };
 
 /** What a ladder is of. */
 interface Subject {
@@ -40,7 +39,7 @@ export class Learning {
   #grounded = false;
   #abort: AbortController | undefined;
   #paused: { promise: Promise<void>; end: () => void } | undefined;
-  /** Resolves when no ladder is being climbed. */
+  /** Resolves when nothing that was begun goes on. */
   #idle: Promise<void> = Promise.resolve();
 
   constructor(
@@ -65,21 +64,21 @@ export class Learning {
     return this.#grounded ? this.container.state.training.classes : undefined;
   }
 
-  /** Learns the whole ladder from the project as it is. */
+  /** Learns the whole ladder from the project as it is, unless another comes first. */
   async train(): Promise<void> {
-    await this.stop();
-    const { project, settings } = this.container.state;
-    const cards = project.classes.filter(({ enabled, samples }) => enabled && samples.length > 0);
-    if (cards.length < 2) {
-      this.notices.problem('There must be two classes at least, each with photos.');
-      return;
-    }
-    const photos = cards.flatMap((card, label) => card.samples.filter(({ state }) => state !== 'failed').map(({ id }) => ({ id, label })));
-    const ladder = settings.methods.map((method): Rung => ({ method, status: 'waiting' }));
-    const training: Training = { ...IDLE, status: 'running', classes: cards.map(({ id }) => id), ladder };
+    const { projectId } = this.projects;
     await this.#climbing(async (signal) => {
+      const { project, settings } = this.container.state;
+      if (project.id !== projectId) return;
+      const cards = project.classes.filter(({ enabled, samples }) => enabled && samples.length > 0);
+      if (cards.length < 2) {
+        this.notices.problem('There must be two classes at least, each with photos.');
+        return;
+      }
+      const photos = cards.flatMap((card, label) => card.samples.filter(({ state }) => state !== 'failed').map(({ id }) => ({ id, label })));
+      const ladder = settings.methods.map((method): Rung => ({ method, status: 'waiting' }));
       this.#grounded = false;
-      this.container.update({ training });
+      this.container.update({ training: { ...IDLE, status: 'running', classes: cards.map(({ id }) => id), ladder } });
       const info = await this.models.ready();
       const [samples, labels] = [photos.map(({ id }) => id), photos.map(({ label }) => label)];
       const { features, numerics } = await this.photos.features(samples);
@@ -192,12 +191,28 @@ export class Learning {
     this.projects.save();
   }
 
-  /** Nothing is learnt any more; another model or project comes. */
-  async clear(): Promise<void> {
-    await this.stop();
-    this.#subject = undefined;
-    this.#grounded = false;
-    this.container.update({ training: IDLE });
+  /** Nothing is learnt any more, by this model or in the project that `show` shows, if it can. */
+  clear(show = async (): Promise<void> => undefined): Promise<void> {
+    return this.alone(async () => {
+      await show();
+      this.#subject = undefined;
+      this.#grounded = false;
+      this.container.update({ training: IDLE });
+    });
+  }
+
+  /** Stops learning, and lets nobody begin before `work` is done: what is learnt from, and what answers, change in it. */
+  alone<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#abort?.abort();
+    this.resume();
+    const abort = new AbortController();
+    this.#abort = abort;
+    const done = this.#idle.then(() => work(abort.signal));
+    this.#idle = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
   }
 
   /** The labels of the samples that a stored training is of, by where the photos are now. */
@@ -216,28 +231,26 @@ export class Learning {
     this.#grounded = this.#subject === subject;
   }
 
-  /** Runs what can be stopped, one at a time. */
-  async #climbing(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const abort = new AbortController();
-    this.#abort = abort;
-    const done = work(abort.signal)
-      .catch((error: unknown) => {
+  /** Does what can be stopped and is shown. */
+  #climbing(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return this.alone(async (signal) => {
+      if (signal.aborted) return;
+      try {
+        await work(signal);
+      } catch (error) {
         const { kind, message } = LowshotError.from(error);
         if (kind !== 'cancelled') {
           this.notices.problem(`Training stopped: ${message}.`);
           this.#update({ status: 'failed', problem: message });
         }
-      })
-      .then(() => {
-        const { training } = this.container.state;
-        const ladder = training.ladder.map((rung): Rung => (rung.status === 'running' || rung.status === 'waiting' ? { method: rung.method, status: 'skipped' } : rung));
-        const status = training.status === 'failed' || training.status === 'idle' ? training.status : 'done';
-        this.#update({ status, ladder, curve: training.curve });
-        this.checkStale();
-        this.projects.save();
-      });
-    this.#idle = done;
-    await done;
+      }
+      const { training } = this.container.state;
+      const ladder = training.ladder.map((rung): Rung => (rung.status === 'running' || rung.status === 'waiting' ? { method: rung.method, status: 'skipped' } : rung));
+      const status = training.status === 'failed' || training.status === 'idle' ? training.status : 'done';
+      this.#update({ status, ladder, curve: training.curve });
+      this.checkStale();
+      this.projects.save();
+    });
   }
 
   async #climb(signal: AbortSignal, patient = false): Promise<void> {

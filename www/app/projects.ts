@@ -2,6 +2,7 @@
 import { LowshotError } from '../engine/error.ts';
 import type { Store } from '../store/store.ts';
 import { type Container, newId } from './container.ts';
+import { IDLE } from './empty.ts';
 import { ALONE, type Hold } from './hold.ts';
 import { type Notices, sentence } from './notices.ts';
 import type { Photos } from './photos.ts';
@@ -105,7 +106,7 @@ export class Projects {
     this.#redo = [];
     this.#sample = record.sample;
     const { id, name, templates, classes, savedAt } = record;
-    this.container.update({ project: { id, name, templates, classes, savedAt }, examples: [], credits: [] });
+    this.container.update({ project: { id, name, templates, classes, savedAt }, training: IDLE, examples: [], credits: [] });
     this.hold.keepOnly(id);
     ofTab((storage) => storage.setItem(MINE, id));
     // What was deleted and can no longer be brought back.
