@@ -1,5 +1,5 @@
 /* A GPU of compute capability -DMAJOR.-DMINOR that takes and gives memory, loads what was compiled for it, and does nothing when it is
-   asked to compute. It refuses what a real one would: a kernel that asks for more threads or shared memory than there are. */
+   asked to compute; or, with -DEMULATED and the files of ptx, what it is asked for. It refuses what a real one would: a kernel that asks for more threads or shared memory than there are. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,19 @@
 
 enum { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, ABSENT = 101 };
 enum { SHARED = 232448, THREADS = 1024 };
+
+#ifdef EMULATED
+void *ptx_load(const char *text);
+void *ptx_function(void *module, const char *name);
+const char *ptx_name(void *function);
+void ptx_launch(void *function, const unsigned grid[3], const unsigned block[3], unsigned shared, void **arguments);
+#else
+/* A function is its name, to be told of where it is refused. */
+static void *ptx_load(const char *text) { return strstr(text, ".entry") ? strdup("module") : NULL; }
+static void *ptx_function(void *module, const char *name) { return module ? strdup(name) : NULL; }
+static const char *ptx_name(void *function) { return function; }
+static void ptx_launch(void *function, const unsigned grid[3], const unsigned block[3], unsigned shared, void **arguments) {}
+#endif
 
 static unsigned modules, launches;
 static void tell(void) { fprintf(stderr, "hollow: %u modules, %u launches\n", modules, launches); }
@@ -77,17 +90,18 @@ int cuEventRecord(void *event, void *stream) { return stream && event ? SUCCESS 
 int cuEventSynchronize(void *event) { return event ? SUCCESS : INVALID; }
 int cuEventDestroy_v2(void *event) { return event ? SUCCESS : INVALID; }
 
-int cuModuleLoadData(void **made, const char *image) { *made = &context; modules++; return strstr(image, ".entry") ? SUCCESS : INVALID; }
-/* A function is its name, to be told of where it is refused. */
-int cuModuleGetFunction(void **made, void *module, const char *name) { *made = strdup(name); return *made && module ? SUCCESS : INVALID; }
+int cuModuleLoadData(void **made, const char *image) { modules++; return (*made = ptx_load(image)) ? SUCCESS : INVALID; }
+int cuModuleGetFunction(void **made, void *module, const char *name) { return (*made = ptx_function(module, name)) ? SUCCESS : INVALID; }
 int cuFuncSetAttribute(void *function, int attribute, int value) { return function && (attribute != 8 || value <= SHARED) ? SUCCESS : INVALID; }
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned wide, unsigned high, unsigned deep, unsigned shared, void *stream, void **arguments, void **extra) {
     (void)extra;
     launches++;
     unsigned threads = wide * high * deep;
     int fits = x && y && z && y <= 65535 && z <= 65535 && threads > 0 && threads <= THREADS && deep <= 64 && shared <= SHARED;
-    if (!fits) fprintf(stderr, "hollow: refused %s, a grid of %u × %u × %u blocks of %u × %u × %u threads with %u bytes\n", (char *)function, x, y, z, wide, high, deep, shared);
-    return function && stream && arguments && fits ? SUCCESS : INVALID;
+    if (!fits) fprintf(stderr, "hollow: refused %s, a grid of %u × %u × %u blocks of %u × %u × %u threads with %u bytes\n", ptx_name(function), x, y, z, wide, high, deep, shared);
+    if (!function || !stream || !arguments || !fits) return INVALID;
+    ptx_launch(function, (unsigned[]){x, y, z}, (unsigned[]){wide, high, deep}, shared, arguments);
+    return SUCCESS;
 }
 /* What describes a tensor to the copying engine is taken as it is. */
 int cuTensorMapEncodeTiled(void *map) { return map ? SUCCESS : INVALID; }

@@ -28,15 +28,29 @@ use super::{
     support::pipeline,
 };
 
-/// A machine with such a GPU, and where NVRTC lies; nothing where there is no NVRTC or no C compiler.
-fn machine((major, minor): (u32, u32)) -> Option<(Machine, Vec<(&'static str, PathBuf)>)> {
+/// What stands in for a GPU.
+pub enum Driver {
+    /// It does nothing with kernels.
+    Hollow,
+    /// It executes them.
+    Emulated,
+}
+
+/// A machine with such a GPU, and where NVRTC lies; nothing where there is no NVRTC or no compiler.
+pub fn machine(driver: Driver, (major, minor): (u32, u32)) -> Option<(Machine, Vec<(&'static str, PathBuf)>)> {
     let toolkit = env::var_os("LOWSHOT_TEST_CUDA").map(PathBuf::from).filter(|path| path.join("include").is_dir());
     let Some(toolkit) = toolkit else {
         println!("skipped: LOWSHOT_TEST_CUDA names no toolkit (docs/cluster.md says how to get one without a GPU)");
         return None;
     };
     let machine = Machine::new();
-    library("hollow.c", &machine.path("lib/libcuda.so.1"), &[("MAJOR", major), ("MINOR", minor)])?;
+    let mut values = vec![("MAJOR", major), ("MINOR", minor)];
+    let emulator = match driver {
+        Driver::Hollow => None,
+        Driver::Emulated => Some("ptx"),
+    };
+    values.extend(emulator.map(|_| ("EMULATED", 1)));
+    library("hollow.c", emulator, &machine.path("lib/libcuda.so.1"), &values)?;
     fs::copy(machine.path("lib/libcuda.so.1"), machine.path("lib/libcuda.so")).unwrap();
     let surroundings = vec![("LD_LIBRARY_PATH", machine.path("lib")), ("CUDA_PATH", toolkit)];
     Some((machine, surroundings))
@@ -44,7 +58,7 @@ fn machine((major, minor): (u32, u32)) -> Option<(Machine, Vec<(&'static str, Pa
 
 #[test]
 fn a_gpu_that_computes_nothing_is_found_out() {
-    let Some((machine, surroundings)) = machine((9, 0)) else { return };
+    let Some((machine, surroundings)) = machine(Driver::Hollow, (9, 0)) else { return };
     let done = machine
         .command()
         .envs(surroundings)
@@ -61,7 +75,7 @@ fn a_gpu_that_computes_nothing_is_found_out() {
 #[test]
 fn every_kernel_compiles_in_every_precision() {
     for (capability, precision) in [((9, 0), "f32"), ((9, 0), "bf16"), ((8, 0), "f16")] {
-        let Some((machine, surroundings)) = machine(capability) else { return };
+        let Some((machine, surroundings)) = machine(Driver::Hollow, capability) else { return };
         let done = Command::new(env::current_exe().unwrap())
             .args(["--exact", "hollow::computes_everything", "--ignored", "--nocapture"])
             .envs(surroundings)

@@ -1,6 +1,7 @@
-//! The program with CUDA on machines that lack something of it: it starts, says so in a line, and works on the processor.
+//! The program with CUDA: on machines that lack something of it, where it starts, says so in a line, and works on the processor; and what
+//! it computes, on a GPU or on one that is emulated.
 //!
-//! The driver and NVRTC are made here, by a C compiler; without one the tests say that they are skipped.
+//! Drivers and an NVRTC are made here, by a C compiler; without one the tests say that they are skipped.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -13,6 +14,8 @@ use std::{
 #[path = "../support/command.rs"]
 #[allow(dead_code)]
 mod command;
+mod computing;
+mod emulated;
 mod hollow;
 #[path = "../support/mod.rs"]
 mod support;
@@ -20,21 +23,28 @@ mod support;
 use command::{Machine, tile};
 use serde_json::Value;
 
-/// A library made of a file beside this one; nothing where there is no C compiler.
-fn library(source: &str, made: &Path, values: &[(&str, u32)]) -> Option<()> {
-    const LOG: &str = "-DLOG=\"\"";
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cuda").join(source);
+/// A library made of a C file beside this one, and of the C++ files of `folder` with it; nothing where there is no compiler.
+fn library(source: &str, folder: Option<&str>, made: &Path, values: &[(&str, u32)]) -> Option<()> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cuda");
     fs::create_dir_all(made.parent().unwrap()).unwrap();
-    let values = values.iter().map(|(name, value)| format!("-D{name}={value}"));
+    let compiler = if folder.is_some() { "c++" } else { "cc" };
     let name = format!("-Wl,-soname,{}", made.file_name().unwrap().to_str().unwrap());
-    let done =
-        Command::new("cc").args(["-shared", "-fPIC", &name, "-o"]).arg(made).arg(source).args(values).arg(LOG).status();
-    let Ok(status) = done else {
-        assert!(std::env::var_os("CI").is_none(), "there is no C compiler ('cc')");
-        println!("skipped: there is no C compiler ('cc')");
+    let mut command = Command::new(compiler);
+    command.args(["-shared", "-fPIC", "-O2", &name, "-DLOG=\"\"", "-o"]).arg(made);
+    command.args(values.iter().map(|(name, value)| format!("-D{name}={value}")));
+    command.args(["-x", "c"]).arg(here.join(source));
+    if let Some(folder) = folder {
+        let files = fs::read_dir(here.join(folder)).unwrap().map(|file| file.unwrap().path());
+        command
+            .args(["-std=c++17", "-x", "c++"])
+            .args(files.filter(|file| file.extension().is_some_and(|of| of == "cpp")));
+    }
+    let Ok(status) = command.status() else {
+        assert!(std::env::var_os("CI").is_none(), "there is no compiler '{compiler}'");
+        println!("skipped: there is no compiler '{compiler}'");
         return None;
     };
-    assert!(status.success(), "cc does not compile it");
+    assert!(status.success(), "{compiler} does not compile it");
     Some(())
 }
 
@@ -46,10 +56,10 @@ struct Fake {
 impl Fake {
     fn new(driver: &[(&str, u32)], compiler: Option<(u32, u32)>) -> Option<Self> {
         let machine = Machine::new();
-        library("driver.c", &machine.path("lib/libcuda.so.1"), driver)?;
+        library("driver.c", None, &machine.path("lib/libcuda.so.1"), driver)?;
         fs::copy(machine.path("lib/libcuda.so.1"), machine.path("lib/libcuda.so")).unwrap();
         if let Some((major, minor)) = compiler {
-            library("nvrtc.c", &machine.path("lib/libnvrtc.so"), &[("MAJOR", major), ("MINOR", minor)])?;
+            library("nvrtc.c", None, &machine.path("lib/libnvrtc.so"), &[("MAJOR", major), ("MINOR", minor)])?;
         }
         // Headers of CUDA 13.1: that they exist is all that is looked at before a kernel is compiled.
         for header in ["cuda_runtime.h", "cuda_fp16.h", "mma.h", "crt/mma.h", "cccl/cuda/barrier"] {

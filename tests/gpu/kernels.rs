@@ -2,46 +2,57 @@
 //! exist, lengths that fill no tile, and widths that the kernels leave to Burn's operations.
 
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
-use burn_wgpu::{Wgpu, WgpuDevice};
-use half::f16;
+use half::{bf16, f16};
 use lowshot::clip::{ClipBackend, Precision, kernels::Activation};
 use statrs::function::erf::erf;
 
-use super::device;
+use super::{Gpu, GpuDevice, device};
 
 const EPSILON: f64 = 1e-5;
 const ACTIVATIONS: [Activation; 3] = [Activation::Identity, Activation::QuickGelu, Activation::Gelu];
 
 /// A device and the format that is tested on it.
-struct Bench<'a>(Precision, &'a WgpuDevice);
+struct Bench<'a>(Precision, &'a GpuDevice);
 
 impl Bench<'_> {
+    /// The nearest number that the format has.
+    fn round(&self, value: f64) -> f64 {
+        match self.0 {
+            Precision::F32 => f64::from(value as f32),
+            Precision::F16 => f16::from_f64(value).to_f64(),
+            Precision::Bf16 => bf16::from_f64(value).to_f64(),
+        }
+    }
+
     /// Numbers made by a rule, rounded to the format.
     fn numbers(&self, count: usize, pace: f64) -> Vec<f64> {
         let made = (0..count).map(|index| 1.3 * (1.0 + index as f64 * pace).sin() + 0.1 * (index as f64 * 7.7).cos());
-        made.map(|value| if self.0 == Precision::F16 { f16::from_f64(value).to_f64() } else { f64::from(value as f32) })
-            .collect()
+        made.map(|value| self.round(value)).collect()
     }
 
-    fn tensor<const D: usize>(&self, values: &[f64], shape: [usize; D]) -> Tensor<Wgpu, D> {
+    fn tensor<const D: usize>(&self, values: &[f64], shape: [usize; D]) -> Tensor<Gpu, D> {
         self.vector(values, shape).cast(self.0.dtype())
     }
 
     /// In f32, as the vectors of layer norms.
-    fn vector<const D: usize>(&self, values: &[f64], shape: [usize; D]) -> Tensor<Wgpu, D> {
+    fn vector<const D: usize>(&self, values: &[f64], shape: [usize; D]) -> Tensor<Gpu, D> {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
         Tensor::from_data(TensorData::new(values, shape), (self.1, DType::F32))
     }
 
-    /// Nothing, or what is wrong: a number further off, relative to the largest, than two roundings in f16 (which has eleven bits), or
-    /// than f32's sums in any order.
-    fn check<const D: usize>(&self, what: &str, found: Tensor<Wgpu, D>, expected: &[f64]) -> Option<String> {
+    /// Nothing, or what is wrong: a number further off, relative to the largest, than two roundings in f16 (which has eleven bits) or
+    /// bf16 (eight), or than f32's sums in any order.
+    fn check<const D: usize>(&self, what: &str, found: Tensor<Gpu, D>, expected: &[f64]) -> Option<String> {
         let found = found.cast(FloatDType::F32).into_data().to_vec::<f32>().unwrap();
         let largest = expected.iter().fold(0f64, |most, value| most.max(value.abs()));
         let far = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs();
         let off = found.iter().zip(expected).map(far).fold(0.0, f64::max) / largest.max(1e-30);
         let finite = found.iter().all(|value| value.is_finite());
-        let tolerance = if self.0 == Precision::F16 { 2f64.powi(-10) } else { 5e-6 };
+        let tolerance = match self.0 {
+            Precision::F32 => 5e-6,
+            Precision::F16 => 2f64.powi(-10),
+            Precision::Bf16 => 2f64.powi(-7),
+        };
         let wrong = found.len() != expected.len() || !finite || off > tolerance;
         println!("{what} in {}: off by {off:.1e}", self.0);
         wrong.then(|| format!("{what} in {}: off by {off:.1e} of the largest", self.0))
@@ -52,8 +63,8 @@ impl Bench<'_> {
 fn in_each_format(test: impl Fn(&Bench<'_>) -> Vec<Option<String>>) {
     let Some((device, _alone)) = device() else { return };
     let mut wrong = Vec::new();
-    for precision in [Precision::F32, Precision::F16] {
-        if <Wgpu as ClipBackend>::computes_in(precision, &device) {
+    for precision in Precision::ALL {
+        if <Gpu as ClipBackend>::computes_in(precision, &device) {
             wrong.extend(test(&Bench(precision, &device)).into_iter().flatten());
         } else {
             println!("skipped: this adapter does not compute in {precision}");
@@ -100,14 +111,14 @@ fn layer_norm_and_its_gradient() {
             let count = batch * tokens * width;
             // Far from zero, where a careless variance loses its digits.
             let x: Vec<f64> = bench.numbers(count, 0.37).iter().map(|value| value + 8.0).collect();
-            let x: Vec<f64> = x.iter().map(|&value| f16::from_f64(value).to_f64()).collect();
+            let x: Vec<f64> = x.iter().map(|&value| bench.round(value)).collect();
             let [gamma, beta] = [1.1, 2.3].map(|pace| Bench(Precision::F32, bench.1).numbers(width, pace));
             let (normal, deviations) = normalised(&x, width);
             let expected: Vec<f64> =
                 normal.iter().enumerate().map(|(at, value)| value * gamma[at % width] + beta[at % width]).collect();
             let given = bench.tensor(&x, [batch, tokens, width]);
             let weight = bench.vector(&gamma, [width]);
-            let found = <Wgpu as ClipBackend>::layer_norm(given, &weight, &bench.vector(&beta, [width]), EPSILON);
+            let found = <Gpu as ClipBackend>::layer_norm(given, &weight, &bench.vector(&beta, [width]), EPSILON);
             wrong.push(bench.check(&format!("{batch} × {tokens} × {width}"), found, &expected));
             if bench.0 == Precision::F32 {
                 let gradient = bench.numbers(count, 0.77);
@@ -121,7 +132,7 @@ fn layer_norm_and_its_gradient() {
                 });
                 let expected: Vec<f64> = expected.collect();
                 let [given, gradient] = [&x, &gradient].map(|values| bench.tensor(values, [batch, tokens, width]));
-                let found = <Wgpu as ClipBackend>::layer_norm_backward(given, &weight, EPSILON, gradient);
+                let found = <Gpu as ClipBackend>::layer_norm_backward(given, &weight, EPSILON, gradient);
                 wrong.push(bench.check(&format!("gradient {batch} × {tokens} × {width}"), found, &expected));
             }
         }
@@ -142,8 +153,8 @@ fn linear_layers_with_whatever_follows() {
             let weight = bench.numbers(outputs * inputs, 0.91);
             let bias = bench.numbers(outputs, 0.19);
             let residual = bench.numbers(rows * outputs, 0.53);
-            let matrix = <Wgpu as ClipBackend>::matrix(bench.tensor(&weight, [outputs, inputs]));
-            let kept = <Wgpu as ClipBackend>::weight(&matrix);
+            let matrix = <Gpu as ClipBackend>::matrix(bench.tensor(&weight, [outputs, inputs]));
+            let kept = <Gpu as ClipBackend>::weight(&matrix);
             wrong.push(bench.check("the weight", kept, &weight));
             for activation in ACTIVATIONS {
                 for follows in [false, true] {
@@ -160,7 +171,7 @@ fn linear_layers_with_whatever_follows() {
                     let given = bench.tensor(&x, [batch, tokens, inputs]);
                     // Somebody else still has the residual.
                     let shared = rest.clone();
-                    let found = <Wgpu as ClipBackend>::linear(given, &matrix, shift.as_ref(), activation, rest);
+                    let found = <Gpu as ClipBackend>::linear(given, &matrix, shift.as_ref(), activation, rest);
                     let what = format!("{rows} × {inputs} × {outputs}, {activation:?}, {follows}");
                     wrong.push(bench.check(&what, found, &expected));
                     wrong.extend(shared.map(|shared| bench.check("the residual", shared, &residual)));
@@ -180,7 +191,7 @@ fn activations_and_their_gradients() {
             for activation in ACTIVATIONS {
                 let given = bench.tensor(&x, [batch, tokens, width]);
                 let expected: Vec<f64> = x.iter().map(|&x| activated(x, activation)).collect();
-                let found = <Wgpu as ClipBackend>::activate(given.clone(), activation);
+                let found = <Gpu as ClipBackend>::activate(given.clone(), activation);
                 wrong.push(bench.check(&format!("{activation:?} of {width}"), found, &expected));
                 if bench.0 == Precision::F32 {
                     let gradient = bench.numbers(x.len(), 0.77);
@@ -189,7 +200,7 @@ fn activations_and_their_gradients() {
                         |x: f64| (activated(x + step, activation) - activated(x - step, activation)) / (2.0 * step);
                     let expected: Vec<f64> = x.iter().zip(&gradient).map(|(&x, along)| slope(x) * along).collect();
                     let along = bench.tensor(&gradient, [batch, tokens, width]);
-                    let found = <Wgpu as ClipBackend>::activate_backward(given, activation, along);
+                    let found = <Gpu as ClipBackend>::activate_backward(given, activation, along);
                     wrong.push(bench.check(&format!("gradient of {activation:?} of {width}"), found, &expected));
                 }
             }
@@ -237,11 +248,11 @@ fn attention_of_every_token_and_of_the_first() {
             let values = bench.numbers(batch * tokens * 3 * heads * head, 0.73);
             let qkv = || bench.tensor(&values, [batch, tokens, 3 * heads * head]);
             for causal in [false, true] {
-                let found = <Wgpu as ClipBackend>::attention(qkv(), heads, causal);
+                let found = <Gpu as ClipBackend>::attention(qkv(), heads, causal);
                 let expected = attended(&values, shape, tokens, causal);
                 wrong.push(bench.check(&format!("{shape:?}, causal {causal}"), found, &expected));
             }
-            let found = <Wgpu as ClipBackend>::attention_first(qkv(), heads);
+            let found = <Gpu as ClipBackend>::attention_first(qkv(), heads);
             wrong.push(bench.check(&format!("{shape:?}, the first"), found, &attended(&values, shape, 1, false)));
         }
         wrong
@@ -249,7 +260,7 @@ fn attention_of_every_token_and_of_the_first() {
 }
 
 /// Which rows of `width` have something that is not a number.
-fn spoilt(tensor: Tensor<Wgpu, 3>, width: usize) -> Vec<usize> {
+fn spoilt(tensor: Tensor<Gpu, 3>, width: usize) -> Vec<usize> {
     let values = tensor.into_data().to_vec::<f32>().unwrap();
     let rows = values.chunks(width).enumerate();
     rows.filter(|(_, row)| row.iter().any(|value| value.is_nan())).map(|(row, _)| row).collect()
@@ -264,16 +275,16 @@ fn what_is_not_a_number_is_passed_on_and_spoils_nobody_else() {
     values[35 * width + 3] = f64::NAN;
     let x = bench.tensor(&values, [1, tokens, width]);
     let vector = bench.vector(&bench.numbers(width, 1.1), [width]);
-    let normal = <Wgpu as ClipBackend>::layer_norm(x.clone(), &vector, &vector, EPSILON);
+    let normal = <Gpu as ClipBackend>::layer_norm(x.clone(), &vector, &vector, EPSILON);
     assert_eq!(spoilt(normal, width), [35]);
-    let matrix = <Wgpu as ClipBackend>::matrix(bench.tensor(&bench.numbers(width * width, 0.91), [width, width]));
-    let out = <Wgpu as ClipBackend>::linear(x, &matrix, None, Activation::QuickGelu, None);
+    let matrix = <Gpu as ClipBackend>::matrix(bench.tensor(&bench.numbers(width * width, 0.91), [width, width]));
+    let out = <Gpu as ClipBackend>::linear(x, &matrix, None, Activation::QuickGelu, None);
     assert_eq!(spoilt(out, width), [35]);
     // A key that is not a number reaches those who attend to it.
     let mut values = bench.numbers(tokens * 3 * width, 0.73);
     values[35 * 3 * width + width + 3] = f64::NAN;
     let qkv = bench.tensor(&values, [1, tokens, 3 * width]);
-    let all = spoilt(<Wgpu as ClipBackend>::attention(qkv.clone(), 1, false), width);
-    let later = spoilt(<Wgpu as ClipBackend>::attention(qkv, 1, true), width);
+    let all = spoilt(<Gpu as ClipBackend>::attention(qkv.clone(), 1, false), width);
+    let later = spoilt(<Gpu as ClipBackend>::attention(qkv, 1, true), width);
     assert_eq!((all, later), ((0..tokens).collect(), (35..tokens).collect()));
 }

@@ -8,8 +8,11 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use burn_wgpu::WgpuDevice;
 use lowshot::{clip::Precision, platform::gpu};
+
+/// What is tested; tests/cuda has the same tests of another.
+type Gpu = burn_wgpu::Wgpu;
+type GpuDevice = burn_wgpu::WgpuDevice;
 
 #[path = "../support/command.rs"]
 #[allow(dead_code)]
@@ -23,9 +26,9 @@ mod towers;
 mod training;
 
 /// The GPU, for one test at a time; nothing where there is none.
-fn device() -> Option<(WgpuDevice, MutexGuard<'static, ()>)> {
+fn device() -> Option<(GpuDevice, MutexGuard<'static, ()>)> {
     static ALONE: Mutex<()> = Mutex::new(());
-    static DEVICE: OnceLock<Option<WgpuDevice>> = OnceLock::new();
+    static DEVICE: OnceLock<Option<GpuDevice>> = OnceLock::new();
     let start = || {
         let Some(adapter) = gpu::adapters().into_iter().next() else {
             assert!(std::env::var_os("CI").is_none(), "no adapter: install mesa-vulkan-drivers");

@@ -1,7 +1,6 @@
 //! A page's session on the demo model: the GPU in either precision sees and says what the CPU does.
 
 use burn_flex::{Flex, FlexDevice};
-use burn_wgpu::Wgpu;
 use lowshot::{
     clip::{ClipBackend, Precision},
     platform::models::demo_files,
@@ -9,7 +8,7 @@ use lowshot::{
 };
 
 use super::{
-    device,
+    Gpu, device,
     support::photos::{Photos, photos, samples},
 };
 
@@ -59,12 +58,14 @@ fn the_demo_model_says_of_photos_what_it_says_on_the_cpu() {
     let cpu = said::<Flex>(Precision::F32, &FlexDevice, &shots, &others);
     let right = |best: &[usize]| best.len() - differing(best, &others.labels);
     println!("cpu: of {} zero-shot {}, tip {}", others.labels.len(), right(&cpu.zero_shot), right(&cpu.tip));
-    for (precision, alike, allowed) in [(Precision::F32, 1.0 - 1e-6, 0), (Precision::F16, 1.0 - 1e-5, 1)] {
-        if !<Wgpu as ClipBackend>::computes_in(precision, &device) {
+    for (precision, alike, allowed) in
+        [(Precision::F32, 1.0 - 1e-6, 0), (Precision::F16, 1.0 - 1e-5, 1), (Precision::Bf16, 1.0 - 1e-3, 2)]
+    {
+        if !<Gpu as ClipBackend>::computes_in(precision, &device) {
             println!("skipped: this adapter does not compute in {precision}");
             continue;
         }
-        let gpu = said::<Wgpu>(precision, &device, &shots, &others);
+        let gpu = said::<Gpu>(precision, &device, &shots, &others);
         let width = cpu.features.len() / shots.labels.len();
         // Both are of unit length.
         let cosines = cpu.features.chunks(width).zip(gpu.features.chunks(width)).map(|(one, other)| {

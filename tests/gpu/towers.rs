@@ -1,7 +1,6 @@
 //! Features of every architecture against the reference that Python computed in f64.
 
 use burn::tensor::{Tensor, TensorData};
-use burn_wgpu::{Wgpu, WgpuDevice};
 use lowshot::{
     clip::{Clip, ClipBackend, Precision},
     platform::native::FolderFiles,
@@ -9,7 +8,7 @@ use lowshot::{
 };
 
 use super::{
-    device,
+    Gpu, GpuDevice, device,
     support::{
         folders,
         reference::{Reference, SMALL, relative_error},
@@ -17,15 +16,16 @@ use super::{
     },
 };
 
-/// Of f32 arithmetic in any order, as the page's test demands it; and of f16's, whose numbers have eleven bits.
+/// Of f32 arithmetic in any order, as the page's test demands it; of f16's, whose numbers have eleven bits, and of bf16's with eight.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-3,
-        _ => 1e-2,
+        Precision::F16 => 1e-2,
+        Precision::Bf16 => 8e-2,
     }
 }
 
-fn load(reference: &Reference, device: &WgpuDevice) -> Clip<Wgpu> {
+fn load(reference: &Reference, device: &GpuDevice) -> Clip<Gpu> {
     let folder = tempfile::tempdir().unwrap();
     let files = FolderFiles::open(&folders::write(folder.path(), reference, seeded::Precision::F32)).unwrap();
     let checkpoint = Checkpoint::from_files(&files).unwrap();
@@ -34,7 +34,7 @@ fn load(reference: &Reference, device: &WgpuDevice) -> Clip<Wgpu> {
 }
 
 #[test]
-fn every_architecture_in_both_precisions() {
+fn every_architecture_in_every_precision() {
     let Some((device, _alone)) = device() else { return };
     let mut wrong = Vec::new();
     for name in SMALL {
@@ -44,8 +44,8 @@ fn every_architecture_in_both_precisions() {
             reference.texts.iter().map(|ids| ids.iter().map(|&id| id as u32).collect()).collect();
         let side = reference.image_size;
         let expected = reference.expected(seeded::Precision::F32);
-        for precision in [Precision::F32, Precision::F16] {
-            if !<Wgpu as ClipBackend>::computes_in(precision, &device) {
+        for precision in Precision::ALL {
+            if !<Gpu as ClipBackend>::computes_in(precision, &device) {
                 println!("skipped: this adapter does not compute in {precision}");
                 continue;
             }

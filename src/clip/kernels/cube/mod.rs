@@ -13,7 +13,7 @@ mod launch;
 mod layer_norm;
 mod linear;
 
-use burn::tensor::{FloatDType, Tensor, backend::Backend};
+use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 
 use self::launch::{MOST_WORKGROUPS, is_float, lay, multiplies_matrices, raise};
@@ -70,7 +70,8 @@ where
             return portable::linear(x, matrix, bias, activation, residual);
         }
         let bias = bias.map(|bias| lay(bias.clone()));
-        if multiplies_matrices::<R>(&x.device()) {
+        // Burn's product of f32 matrices is one of TF32 where there is such hardware: of ten bits, as f16 has them.
+        if x.dtype() != DType::F32 && multiplies_matrices::<R>(&x.device()) {
             let product = x.reshape([rows, inputs]).matmul(matrix.clone()).reshape([batch, tokens, outputs]);
             return raise(activation::finish(lay(product), bias, activation, residual.map(lay)));
         }
