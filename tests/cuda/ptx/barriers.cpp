@@ -61,8 +61,6 @@ bool ask(Thread &thread, const Instruction &i) {
     return over;
 }
 
-bool nothing(Thread &, const Instruction &) { return true; }
-
 } // namespace
 
 bool resolve_barriers(Instruction &i) {

@@ -156,6 +156,9 @@ uint8_t *place(const Thread &thread, const Instruction &instruction, const Opera
 /// A register that says where a thread is, by its name.
 bool special(const std::string &name, int64_t &which);
 
+/// What need not be done here, since everything that is written is seen at once, and copied too.
+inline bool nothing(Thread &, const Instruction &) { return true; }
+
 /// What the families of instructions know; false for what they do not.
 bool resolve_integers(Instruction &instruction);
 bool resolve_reals(Instruction &instruction);

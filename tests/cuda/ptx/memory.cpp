@@ -156,8 +156,6 @@ bool copy(Thread &thread, const Instruction &i) {
     return true;
 }
 
-bool nothing(Thread &, const Instruction &) { return true; }
-
 bool resolve_atomic(Instruction &i) {
     static const std::pair<const char *, int> known[] = {{"add", ADD}, {"min", MIN}, {"max", MAX}, {"and", AND},
                                                          {"or", OR}, {"xor", XOR}, {"exch", EXCHANGE}, {"cas", COMPARE_AND_SWAP}};

@@ -39,9 +39,6 @@ bool wait_for_warp(Thread &thread, const Instruction &) {
     return false;
 }
 
-/// Everything that was written is seen at once.
-bool nothing(Thread &, const Instruction &) { return true; }
-
 bool trap(Thread &thread, const Instruction &) { stop("a trap in " + thread.function->name); }
 
 /// Runs a thread until it ends or waits.
@@ -110,7 +107,6 @@ void run_block(const Block &block, const Function &function, std::vector<Thread>
     }
 }
 
-
 } // namespace
 
 bool resolve_control(Instruction &i) {
@@ -128,8 +124,8 @@ bool resolve_control(Instruction &i) {
 }
 
 void resolve(Instruction &i) {
-    resolve_memory(i);
-    for (auto family : {resolve_control, resolve_memory, resolve_comparisons, resolve_conversions, resolve_reals, resolve_integers})
+    // Memory first: it finds which one is meant, of instructions that are others' too.
+    for (auto family : {resolve_memory, resolve_control, resolve_comparisons, resolve_conversions, resolve_reals, resolve_integers})
         if (family(i)) return;
     stop("not executed here: " + i.text);
 }
