@@ -105,8 +105,8 @@ function compile({ settings, features, flags = [], built = { args: [], env: {}, 
   return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, built.profile, 'lowshot.wasm');
 }
 
-/** Makes www/wasm/NAME, unless it is there and was made from the same. */
-async function build(name, compiler) {
+/** Makes www/wasm/NAME, unless it is there and was made from the same; what it returns compresses it and stamps it. */
+function build(name, compiler) {
   const folder = at('www', 'wasm', name);
   const file = path.join(folder, 'lowshot_bg.wasm');
   const stamp = path.join(folder, 'stamp.json');
@@ -114,19 +114,21 @@ async function build(name, compiler) {
   const made = existsSync(stamp) && existsSync(file) ? JSON.parse(readFileSync(stamp, 'utf8')) : undefined;
   if (made?.files && made.input === input(made.files)) {
     console.log(`www/wasm/${name} is up to date: ${made.sizes}`);
-    return;
+    return async () => undefined;
   }
   const start = Date.now();
   const compiled = compile(MODULES[name]);
   const files = filesRead(readFileSync(compiled.replace(/wasm$/, 'd'), 'utf8'), root);
   rmSync(folder, { recursive: true, force: true });
   run(bindgen(), [...OPTIONS, '--target', 'web', '--out-dir', folder, '--out-name', 'lowshot', compiled]);
-  const bytes = readFileSync(file);
-  const { br } = await compressed(bytes);
-  const sizes = `${size(bytes.length)}, ${size(br.length)} with brotli`;
-  console.log(`www/wasm/${name}: ${sizes}`);
-  // What was changed meanwhile may not be in it: without a stamp it is made again the next time.
-  if ([...SETTINGS, ...files].every((name) => statSync(at(name)).mtimeMs < start)) write(stamp, JSON.stringify({ input: input(files), sizes, files }));
+  return async () => {
+    const bytes = readFileSync(file);
+    const { br } = await compressed(bytes);
+    const sizes = `${size(bytes.length)}, ${size(br.length)} with brotli`;
+    console.log(`www/wasm/${name}: ${sizes}`);
+    // What was changed meanwhile may not be in it: without a stamp it is made again the next time.
+    if ([...SETTINGS, ...files].every((name) => statSync(at(name)).mtimeMs < start)) write(stamp, JSON.stringify({ input: input(files), sizes, files }));
+  };
 }
 
 /** Builds the modules that are not up to date. */
@@ -135,12 +137,11 @@ export async function buildModules({ cpuOnly = false } = {}) {
   needTarget();
   install();
   const compiler = output('rustc', ['--version']);
-  await build('cpu', compiler);
-  await build('relaxed', compiler);
-  await build('threads', compiler);
-  if (!cpuOnly) {
-    await build('gpu', compiler);
-  } else if (!existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {
+  // One is compressed while the next is compiled, which begins before anything is awaited.
+  const compressing = [];
+  for (const name of ['cpu', 'relaxed', 'threads', ...(cpuOnly ? [] : ['gpu'])]) compressing.push(build(name, compiler)());
+  await Promise.all(compressing);
+  if (cpuOnly && !existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {
     // The same functions, and no GPU found: so that the page compiles. Without a stamp, so the next full build replaces it.
     cpSync(at('www', 'wasm', 'cpu'), at('www', 'wasm', 'gpu'), { recursive: true });
     rmSync(at('www', 'wasm', 'gpu', 'stamp.json'));

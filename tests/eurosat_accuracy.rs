@@ -54,6 +54,7 @@ fn top1(root: &Path, data: &Path, folder: &Path, method: &str, seed: u64) -> f64
         .args(["--seed", &seed.to_string(), "--out"])
         .arg(&run)
         .env("LOWSHOT_CACHE", folder.join("cache"))
+        .env("LOWSHOT_DEVICE", "cpu")
         .output()
         .unwrap();
     assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));

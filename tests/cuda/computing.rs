@@ -8,6 +8,7 @@ use super::support;
 
 type Gpu = burn_cuda::Cuda;
 type GpuDevice = burn_cuda::CudaDevice;
+const TENSOR_CORES: bool = true;
 
 #[path = "../gpu/kernels.rs"]
 mod kernels;

@@ -13,6 +13,8 @@ use lowshot::{clip::Precision, platform::gpu};
 /// What is tested; tests/cuda has the same tests of another.
 type Gpu = burn_wgpu::Wgpu;
 type GpuDevice = burn_wgpu::WgpuDevice;
+/// Whether it has any that Burn would use for f32.
+const TENSOR_CORES: bool = false;
 
 #[path = "../support/command.rs"]
 #[allow(dead_code)]

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { browser, downloaded, open, state, trained } from './support/browser.mjs';
+import { browser, downloaded, open, samplesReady, state, trained } from './support/browser.mjs';
 import { PROGRAM, root, samples } from './support/samples.mjs';
 
 const NAMES = ['Forest', 'Highway or Road', 'Residential Buildings', 'River', 'Sea or Lake'];
@@ -41,7 +41,7 @@ function natively(adapter, files) {
 test('an adapter that the page exports gives the same answers natively, by every method', { timeout: 400_000 }, async (t) => {
   const { page } = await browser(t);
   await open(page);
-  await page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40);
+  await samplesReady(page);
   await page.evaluate(async () => {
     globalThis.lowshot.actions.changeSettings({ loraSteps: 8, metaSteps: 20 });
     await globalThis.lowshot.actions.train();
@@ -68,7 +68,7 @@ test('an adapter that was trained natively answers in the page as it does native
   const files = samples(NAMES).flatMap(({ others }) => others.slice(8, 16));
   const { page } = await browser(t);
   await open(page);
-  await page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40);
+  await samplesReady(page);
   for (const method of ['meta', 'lora']) {
     const run = path.join(folder, method);
     lowshot('train', '--dataset', 'eurosat', '--root-path', path.join(root, 'samples'), '--shots', '4', '--method', method, '--iters', '8', '--out', run);
@@ -94,7 +94,7 @@ test('an adapter that was trained natively answers in the page as it does native
 test('a project is saved as one file and opened in another browser, with what it has learnt', { timeout: 300_000 }, async (t) => {
   const first = await browser(t);
   await open(first.page);
-  await first.page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40);
+  await samplesReady(first.page);
   await first.page.evaluate(async () => {
     globalThis.lowshot.actions.changeSettings({ methods: ['zero-shot', 'tip', 'meta'] });
     await globalThis.lowshot.actions.train();

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { PAGE, browser, open, ready, state } from './support/browser.mjs';
+import { PAGE, browser, open, ready, samplesReady, state } from './support/browser.mjs';
 import { noise } from './support/pictures.mjs';
 import { root } from './support/samples.mjs';
 
@@ -270,6 +270,6 @@ test('whoever waits for the first model waits for the one that is chosen in its 
   await page.getByTestId('model-badge').click();
   await page.locator(`[data-testid="model-row"][data-name="${NAME}"]`).getByTestId('use-model').click();
   await inUse(page, NAME);
-  await page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40, undefined, { timeout: 60_000 });
+  await samplesReady(page);
   await page.evaluate(() => globalThis.lowshot.actions.stop());
 });

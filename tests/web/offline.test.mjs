@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
 
-import { PAGE, browser, open, ready, state, trained } from './support/browser.mjs';
+import { PAGE, browser, open, ready, samplesReady, state, trained } from './support/browser.mjs';
 import { noise } from './support/pictures.mjs';
 
 /**
@@ -33,8 +33,6 @@ async function site(t, { plain = false } = {}) {
   t.after(off);
   return { address: `http://127.0.0.1:${server.address().port}/`, off, serveWorker };
 }
-
-const samplesReady = (page) => page.waitForFunction(() => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40, undefined, { timeout: 60_000 });
 
 /** Nothing is being learnt, and the project lies in the browser with all its photos. */
 async function photosStored(page) {

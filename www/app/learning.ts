@@ -203,8 +203,7 @@ export class Learning {
 
   /** Stops learning, and lets nobody begin before `work` is done: what is learnt from, and what answers, change in it. */
   alone<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#abort?.abort();
-    this.resume();
+    void this.stop();
     const abort = new AbortController();
     this.#abort = abort;
     const done = this.#idle.then(() => work(abort.signal));

@@ -55,8 +55,8 @@ bool set_predicates(Thread &thread, const Instruction &i) {
         put<uint64_t>(thread, to, first);
         return true;
     }
-    if (to.slots[0] >= 0) thread.registers[to.slots[0]] = first;
-    if (to.slots[1] >= 0) thread.registers[to.slots[1]] = second;
+    if (to.slots[0] >= 0) thread.at(to.slots[0]) = first;
+    if (to.slots[1] >= 0) thread.at(to.slots[1]) = second;
     return true;
 }
 

@@ -44,7 +44,7 @@ struct Instruction {
     /// What follows the name, between dots.
     std::vector<std::string> modifiers;
     std::vector<Operand> operands;
-    /// Executes it for a thread; false where the thread does not go on.
+    /// Executes it for a thread; false where the thread does not go on with the next one.
     bool (*execute)(Thread &, const Instruction &) = nullptr;
     Type type = Type::b32, second_type = Type::b32;
     Space space = Space::generic;
@@ -98,17 +98,20 @@ struct Block {
 /// What a thread does: it runs, waits for its block or its warp, asks over and over for what others do, or has ended.
 enum class State { running, at_barrier, with_warp, asking, done };
 
+constexpr unsigned WARP = 32;
+
 struct Thread {
-    std::vector<uint64_t> registers;
+    /// Those of a warp's threads lie side by side.
+    uint64_t *registers = nullptr;
     std::vector<uint8_t> local;
     size_t next = 0;
     State state = State::running;
     const Function *function = nullptr;
     const Block *block = nullptr;
     unsigned index = 0, place[3];
-};
 
-constexpr unsigned WARP = 32;
+    uint64_t &at(int slot) const { return registers[slot * WARP]; }
+};
 
 /// The threads of a warp, of which those of `mask` have come to the instruction.
 struct Warp {
@@ -124,7 +127,7 @@ void execute_together(const Instruction &instruction, Warp &warp);
 
 /// An operand's bits.
 inline uint64_t bits(const Thread &thread, const Operand &operand) {
-    return operand.kind == Operand::Kind::reg ? thread.registers[operand.slot] : uint64_t(operand.constant);
+    return operand.kind == Operand::Kind::reg ? thread.at(operand.slot) : uint64_t(operand.constant);
 }
 
 template <class T> T value(const Thread &thread, const Operand &operand) {
@@ -139,7 +142,7 @@ template <class T> void put(Thread &thread, const Operand &operand, T value) {
     if (operand.slot < 0) return;
     uint64_t to = 0;
     memcpy(&to, &value, sizeof value);
-    thread.registers[operand.slot] = to;
+    thread.at(operand.slot) = to;
 }
 
 inline bool predicate(const Thread &thread, const Operand &operand) { return (bits(thread, operand) & 1) != operand.negated; }

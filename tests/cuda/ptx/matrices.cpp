@@ -22,7 +22,7 @@ bool is_short(Format format) { return format == Format::half || format == Format
 
 /// The element that is number `index` of what a lane holds, of the formats that are two to a register the lower half first.
 double element(const Thread &thread, const Operand &operand, Format format, int index) {
-    uint64_t from = thread.registers[operand.slots[is_short(format) ? index / 2 : index]];
+    uint64_t from = thread.at(operand.slots[is_short(format) ? index / 2 : index]);
     if (format == Format::half) return from_half(from >> 16 * (index % 2));
     if (format == Format::brain) return from_bfloat(from >> 16 * (index % 2));
     // The last bits of the fraction are not looked at.
@@ -33,7 +33,7 @@ double element(const Thread &thread, const Operand &operand, Format format, int 
 }
 
 void set_element(Thread &thread, const Operand &operand, Format format, int index, double value) {
-    uint64_t &to = thread.registers[operand.slots[is_short(format) ? index / 2 : index]];
+    uint64_t &to = thread.at(operand.slots[is_short(format) ? index / 2 : index]);
     if (is_short(format)) {
         uint32_t bits = format == Format::half ? to_half(value) : to_bfloat(value);
         to = index % 2 ? (to & 0xffff) | bits << 16 : bits;
@@ -70,7 +70,7 @@ void load_rows(const Instruction &i, Warp &warp) {
             int row = lane / 4, column = lane % 4 * 2;
             uint32_t first = i.has("trans") ? rows[matrix][column][row] : rows[matrix][row][column];
             uint32_t second = i.has("trans") ? rows[matrix][column + 1][row] : rows[matrix][row][column + 1];
-            warp.lanes[lane]->registers[i.operands[0].slots[matrix]] = first | second << 16;
+            warp.lanes[lane]->at(i.operands[0].slots[matrix]) = first | second << 16;
         }
 }
 
@@ -128,7 +128,7 @@ void move_fragment(const Instruction &i, Warp &warp) {
             Operand at = i.operands[loads ? 1 : 0];
             at.constant += (by_rows ? row * stride + column : column * stride + row) * size;
             uint8_t *memory = place(thread, i, at, size);
-            uint64_t &slot = thread.registers[fragment.slots[size == 2 ? k / 2 : k]];
+            uint64_t &slot = thread.at(fragment.slots[size == 2 ? k / 2 : k]);
             unsigned shift = size == 2 ? 16 * (k % 2) : 0;
             uint32_t bits = 0;
             if (loads) {

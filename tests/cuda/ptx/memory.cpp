@@ -2,11 +2,13 @@
 #include "machine.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 
 namespace ptx {
 
 uint8_t *place(const Thread &thread, const Instruction &i, const Operand &operand, size_t size) {
-    uint64_t address = (operand.slot >= 0 ? thread.registers[operand.slot] : 0) + operand.constant;
+    uint64_t address = (operand.slot >= 0 ? thread.at(operand.slot) : 0) + operand.constant;
     uint8_t *memory = nullptr;
     size_t there = ~size_t(0);
     if (i.space == Space::shared) {
@@ -44,7 +46,7 @@ bool load(Thread &thread, const Instruction &i) {
         return true;
     }
     for (size_t k = 0; k < to.slots.size(); k++)
-        if (to.slots[k] >= 0) thread.registers[to.slots[k]] = read(from + k * size, i.type);
+        if (to.slots[k] >= 0) thread.at(to.slots[k]) = read(from + k * size, i.type);
     return true;
 }
 
@@ -55,7 +57,7 @@ bool store(Thread &thread, const Instruction &i) {
     uint64_t single = from.kind == Operand::Kind::vector ? 0 : bits(thread, from);
     if (from.kind != Operand::Kind::vector) memcpy(to, &single, size);
     else
-        for (size_t k = 0; k < from.slots.size(); k++) memcpy(to + k * size, &thread.registers[from.slots[k]], size);
+        for (size_t k = 0; k < from.slots.size(); k++) memcpy(to + k * size, &thread.at(from.slots[k]), size);
     return true;
 }
 
@@ -83,8 +85,8 @@ bool move(Thread &thread, const Instruction &i) {
     unsigned width = 8 * size_of(i.type) / slots.size();
     uint64_t ones = width >= 64 ? ~0ull : (1ull << width) - 1, whole = takes_apart ? bits(thread, from) : 0;
     for (size_t k = 0; k < slots.size(); k++) {
-        if (takes_apart && slots[k] >= 0) thread.registers[slots[k]] = whole >> width * k & ones;
-        if (puts_together) whole |= (thread.registers[slots[k]] & ones) << width * k;
+        if (takes_apart && slots[k] >= 0) thread.at(slots[k]) = whole >> width * k & ones;
+        if (puts_together) whole |= (thread.at(slots[k]) & ones) << width * k;
     }
     if (puts_together) put<uint64_t>(thread, to, whole);
     return true;
@@ -95,7 +97,7 @@ const char *const SPECIALS[] = {"%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.
                                 "%globaltimer", "%clock64"};
 
 bool move_special(Thread &thread, const Instruction &i) {
-    static uint64_t time;
+    static std::atomic<uint64_t> time;
     const Block &block = *thread.block;
     int which = i.operands[1].constant, axis = which % 3;
     uint32_t lane = thread.index % WARP;
@@ -109,8 +111,10 @@ bool move_special(Thread &thread, const Instruction &i) {
 
 enum { ADD, MIN, MAX, AND, OR, XOR, EXCHANGE, COMPARE_AND_SWAP };
 
-/// Threads of a GPU that is emulated never meet, so this is as any other instruction.
+/// Nobody else does such a thing meanwhile.
 bool atomic(Thread &thread, const Instruction &i) {
+    static std::mutex alone;
+    std::lock_guard<std::mutex> guard(alone);
     bool gives = i.name == "atom";
     const Operand &operand = i.operands[gives ? 2 : 1];
     uint8_t *at = place(thread, i, i.operands[gives ? 1 : 0], size_of(i.type));
@@ -150,7 +154,7 @@ bool atomic(Thread &thread, const Instruction &i) {
 bool copy(Thread &thread, const Instruction &i) {
     size_t size = i.operands[2].constant, given = i.operands.size() > 3 ? std::min<size_t>(size, bits(thread, i.operands[3])) : size;
     uint8_t *to = place(thread, i, i.operands[0], size);
-    const uint8_t *from = reinterpret_cast<uint8_t *>(thread.registers[i.operands[1].slot] + i.operands[1].constant);
+    const uint8_t *from = reinterpret_cast<uint8_t *>(thread.at(i.operands[1].slot) + i.operands[1].constant);
     memset(to, 0, size);
     memcpy(to, from, given);
     return true;

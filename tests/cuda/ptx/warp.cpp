@@ -31,8 +31,8 @@ void shuffle(const Instruction &i, Warp &warp) {
         if (!warp.has(from)) stop("a lane that does not take part is asked: " + i.text);
         const Operand &to = i.operands[0];
         if (to.kind != Operand::Kind::vector) return put<uint64_t>(thread, to, values[from]);
-        thread.registers[to.slots[0]] = values[from];
-        if (to.slots[1] >= 0) thread.registers[to.slots[1]] = inside;
+        thread.at(to.slots[0]) = values[from];
+        if (to.slots[1] >= 0) thread.at(to.slots[1]) = inside;
     });
 }
 
@@ -63,8 +63,8 @@ void elect(const Instruction &i, Warp &warp) {
     unsigned first = __builtin_ctz(warp.mask);
     lanes(warp, [&](unsigned lane, Thread &thread) {
         const Operand &to = i.operands[0];
-        if (to.slots[0] >= 0) thread.registers[to.slots[0]] = first;
-        thread.registers[to.slots[1]] = lane == first;
+        if (to.slots[0] >= 0) thread.at(to.slots[0]) = first;
+        thread.at(to.slots[1]) = lane == first;
     });
 }
 

@@ -70,6 +70,12 @@ export async function ready(page, timeout = 60_000) {
   await page.waitForFunction(() => globalThis.lowshot?.state.model.status === 'ready', undefined, { timeout });
 }
 
+/** Waits until the sample's photos have been looked at, five classes of eight. */
+export async function samplesReady(page, timeout = 60_000) {
+  const all = () => globalThis.lowshot.state.project.classes.flatMap(({ samples }) => samples).filter(({ state }) => state === 'ready').length === 40;
+  await page.waitForFunction(all, undefined, { timeout });
+}
+
 /** The page's state, as plain data. */
 export function state(page) {
   return page.evaluate(() => JSON.parse(JSON.stringify(globalThis.lowshot.state)));
