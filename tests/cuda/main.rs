@@ -37,7 +37,15 @@ fn library(source: &str, folder: Option<&str>, made: &Path, values: &[(&str, u32
         let files = fs::read_dir(here.join(folder)).unwrap().map(|file| file.unwrap().path());
         command
             // All at once, for this machine; but a product and a sum are two roundings where a program says so.
-            .args(["-std=c++17", "-O3", "-flto", "-march=native", "-ffp-contract=off", "-pthread", "-x", "c++"])
+            .args([
+                "-std=c++17",
+                "-O3",
+                "-flto",
+                "-march=native",
+                "-fno-semantic-interposition",
+                "-ffp-contract=off",
+                "-pthread",
+            ])
             .args(files.filter(|file| file.extension().is_some_and(|of| of == "cpp")));
     }
     let Ok(status) = command.status() else {
