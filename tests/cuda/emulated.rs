@@ -1,5 +1,5 @@
 //! CUDA's kernels, compiled by NVIDIA's own compiler and executed on the processor, instruction by instruction (`ptx`): they compute what
-//! the CPU's do. It needs what `hollow.rs` needs, and a quarter of an hour. How fast a GPU is, and what only its hardware does, no test here shows.
+//! the CPU's do. It needs what `hollow.rs` needs, and patience. How fast a GPU is, and what only its hardware does, no test here shows.
 
 use std::{env, process::Command};
 
@@ -8,7 +8,7 @@ use super::{
     hollow::{Driver, machine},
 };
 
-/// Of `computing` what an emulator does in a quarter of an hour. Towers of every architecture, and a page's session in half precision, have so many shapes, of
+/// Of `computing` what does not take hours. Towers of every architecture, and a page's session in half precision, have so many shapes, of
 /// each of which Burn tries a dozen kernels, that they take much longer.
 const COMPUTED: [&str; 2] = ["computing::kernels", "computing::training"];
 
