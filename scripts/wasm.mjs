@@ -105,7 +105,10 @@ function compile({ settings, features, flags = [], built = { args: [], env: {}, 
   return path.resolve(at('.'), process.env.CARGO_TARGET_DIR ?? 'target', TARGET, built.profile, 'lowshot.wasm');
 }
 
-/** Makes www/wasm/NAME, unless it is there and was made from the same; what it returns compresses it and stamps it. */
+/**
+ * Makes www/wasm/NAME, unless it is there and was made from the same. What does not compile throws at once; when this returns it is compiled,
+ * and compressed and stamped when the promise is kept.
+ */
 function build(name, compiler) {
   const folder = at('www', 'wasm', name);
   const file = path.join(folder, 'lowshot_bg.wasm');
@@ -114,14 +117,14 @@ function build(name, compiler) {
   const made = existsSync(stamp) && existsSync(file) ? JSON.parse(readFileSync(stamp, 'utf8')) : undefined;
   if (made?.files && made.input === input(made.files)) {
     console.log(`www/wasm/${name} is up to date: ${made.sizes}`);
-    return async () => undefined;
+    return Promise.resolve();
   }
   const start = Date.now();
   const compiled = compile(MODULES[name]);
   const files = filesRead(readFileSync(compiled.replace(/wasm$/, 'd'), 'utf8'), root);
   rmSync(folder, { recursive: true, force: true });
   run(bindgen(), [...OPTIONS, '--target', 'web', '--out-dir', folder, '--out-name', 'lowshot', compiled]);
-  return async () => {
+  const finish = async () => {
     const bytes = readFileSync(file);
     const { br } = await compressed(bytes);
     const sizes = `${size(bytes.length)}, ${size(br.length)} with brotli`;
@@ -129,6 +132,7 @@ function build(name, compiler) {
     // What was changed meanwhile may not be in it: without a stamp it is made again the next time.
     if ([...SETTINGS, ...files].every((name) => statSync(at(name)).mtimeMs < start)) write(stamp, JSON.stringify({ input: input(files), sizes, files }));
   };
+  return finish();
 }
 
 /** Builds the modules that are not up to date. */
@@ -139,7 +143,7 @@ export async function buildModules({ cpuOnly = false } = {}) {
   const compiler = output('rustc', ['--version']);
   // One is compressed while the next is compiled, which begins before anything is awaited.
   const compressing = [];
-  for (const name of ['cpu', 'relaxed', 'threads', ...(cpuOnly ? [] : ['gpu'])]) compressing.push(build(name, compiler)());
+  for (const name of ['cpu', 'relaxed', 'threads', ...(cpuOnly ? [] : ['gpu'])]) compressing.push(build(name, compiler));
   await Promise.all(compressing);
   if (cpuOnly && !existsSync(at('www', 'wasm', 'gpu', 'lowshot.js'))) {
     // The same functions, and no GPU found: so that the page compiles. Without a stamp, so the next full build replaces it.

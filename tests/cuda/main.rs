@@ -45,6 +45,8 @@ fn library(source: &str, folder: Option<&str>, made: &Path, values: &[(&str, u32
                 "-fno-semantic-interposition",
                 "-ffp-contract=off",
                 "-pthread",
+                "-x",
+                "c++",
             ])
             .args(files.filter(|file| file.extension().is_some_and(|of| of == "cpp")));
     }
